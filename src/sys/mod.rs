@@ -11,6 +11,7 @@
 //! | `file_writer` | pushing a write of bytes on the io_uring submission queue |
 //! | `mapped_file` | mapping part of a file that others may write to |
 //! | `prefetch` | the instruction that prefetches a cache line |
+//! | `session` | starting a process in a session of its own |
 //! | [`waker`], [`synthetic`] | nothing |
 //! | `attack` | the calls of an attacker, in builds for tests alone (`attack-tests`) |
 //!
@@ -32,5 +33,6 @@ pub mod packet_socket;
 pub mod poller;
 pub(crate) mod prefetch;
 pub mod ring;
+pub(crate) mod session;
 pub mod synthetic;
 pub mod waker;

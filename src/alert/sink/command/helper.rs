@@ -22,13 +22,14 @@ use std::time::{Duration, Instant};
 
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::{Pid, close, dup2_stdin, getpgid, getppid, getsid, setpgid, setsid};
+use nix::unistd::{close, dup2_stdin};
 use rustix::process::{PidfdFlags, pidfd_open};
 use tracing::warn;
 
 use crate::alert::sink::shutdown::{Shutdown, Waited, is_readable};
 use crate::privileges::{Account, Identity, drop_to};
 use crate::sandbox::{self, ThreadKind};
+use crate::sys::session::begin_session;
 
 use super::CommandOptions;
 use super::protocol::{HelperReply, HelperRequest, Outcome, Program, receive, send};
@@ -86,9 +87,10 @@ impl CommandHelper {
         let (socket, other) = UnixStream::pair()?;
         let (errors, writer) = io::pipe()?;
         let mut command = Command::new("/proc/self/exe");
-        // A group of its own: Ctrl-C in a terminal is for the program, which lets the last commands run. The helper
-        // soon begins a session of its own, which a new process cannot do by safe means before it runs.
-        command.args(words).arg0("TrafficAlerted").process_group(0);
+        // In a session of its own. Ctrl-C in a terminal is for the program, which lets the last commands run. Through the
+        // terminal of root another user could type for the shell of root (`TIOCSTI`, tty_ioctl(4)).
+        command.args(words).arg0("TrafficAlerted");
+        begin_session(&mut command);
         for (name, _) in env::vars_os().filter(|(name, _)| is_internal(&name.to_string_lossy())) {
             command.env_remove(name);
         }
@@ -332,7 +334,6 @@ pub fn run_helper(user: Option<&str>, is_confined: bool) -> io::Result<()> {
     // A service manager sends these to each process of a service; the socket says when it is time.
     let signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect::<SigSet>();
     signals.thread_block()?;
-    leave_terminal()?;
     close_inherited()?;
     let _ = prctl::set_name(c"command-helper");
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
@@ -361,19 +362,6 @@ pub fn run_helper(user: Option<&str>, is_confined: bool) -> io::Result<()> {
         }
         result => result,
     }
-}
-
-/// Begins a session of its own, which has no controlling terminal: through that of root, from which the program may have
-/// been started, another user could type commands for the shell of root (`TIOCSTI`, tty_ioctl(4)).
-fn leave_terminal() -> io::Result<()> {
-    let own = Pid::from_raw(0);
-    if getsid(None)? == Pid::this() {
-        return Ok(());
-    }
-    // The leader of a group cannot begin a session (setsid(2)). The signals of the other group are blocked.
-    setpgid(own, getpgid(Some(getppid()))?)?;
-    setsid()?;
-    Ok(())
 }
 
 /// Returns the identity of an argument that [`CommandHelper::start`] has written.
