@@ -11,7 +11,7 @@ use tracing::warn;
 use super::connection::{check_pages, connect, copy_wal, read_at_rest, set_up};
 use super::error::{StoreError, StoreFault};
 use super::files::{DatabaseFiles, FileId, FileStamp, SHM};
-use super::folder::{DATABASE, WAL, beside, open_own};
+use super::folder::{DATABASE, JOURNAL, WAL, beside, open_own};
 use super::pending::Pending;
 use super::read;
 use super::rows::Restored;
@@ -185,6 +185,7 @@ impl Database {
     /// this process has neither read nor made, or that others have changed, is renamed: its rows would be mixed with
     /// those of this process.
     fn check_files(&mut self) -> Result<(), StoreFault> {
+        remove_irregular(&self.path)?;
         let now = DatabaseFiles::at(&self.path)?;
         let path = self.path.display();
         let is_known = self.known.is_some() && now.database.map(|file| file.id) == self.known;
@@ -358,6 +359,37 @@ enum Opened {
 
 fn sync_folder_of(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// Removes what is no regular file from the names that SQLite opens: a link, which would lead elsewhere, or a FIFO, at
+/// which a start would wait. Nothing is in it, and to rename it takes rights that the sandbox does not give.
+fn remove_irregular(path: &Path) -> io::Result<()> {
+    let names = ["", WAL, SHM, JOURNAL].map(|suffix| beside(path, suffix));
+    for name in &names {
+        let Ok(metadata) = fs::symlink_metadata(name) else { continue };
+        if metadata.is_file() {
+            continue;
+        }
+        let shown = name.display();
+        if metadata.is_dir() {
+            return Err(io::Error::other(format!("another program has made a folder {shown}: remove it")));
+        }
+        let what = match fs::read_link(name) {
+            Ok(target) => format!("a symbolic link to {}", target.display()),
+            Err(_) => "no regular file".to_owned(),
+        };
+        fs::remove_file(name).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("{shown} is {what} and cannot be removed ({error}): remove it"),
+            )
+        })?;
+        warn!(
+            "{shown} was replaced by another program with {what}, which is removed now; let nobody but this program \
+             write to the folder"
+        );
+    }
+    Ok(())
 }
 
 /// Renames a database with its WAL and the index of that.

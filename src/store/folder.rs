@@ -12,6 +12,9 @@ use super::schema;
 /// What SQLite appends to the name of the database for its WAL.
 pub(super) const WAL: &str = "-wal";
 
+/// What SQLite appends to it for a rollback journal. A database in WAL mode has none, but SQLite looks for one.
+pub(super) const JOURNAL: &str = "-journal";
+
 /// Name of the database in the state directory.
 pub const DATABASE: &str = "state.db";
 
