@@ -52,6 +52,9 @@ impl Missing {
     /// Returns the title of the warning. The running program has read the token of the API, maybe as root, before it
     /// looks for the file, so that token is in force.
     pub(super) fn title(&self) -> String {
+        if self.label == GROUP_MAY_WRITE {
+            return format!("`{}` is not safe to use", self.key);
+        }
         let what =
             if self.key == SettingKey::ApiTokenFile { "cannot be read again" } else { "cannot be used now" };
         format!("`{}` {what}", self.key)
@@ -282,9 +285,16 @@ fn state_folder(path: &Path, viewer: Viewer<'_>) -> Option<Cause> {
         return (viewer == Viewer::Program).then_some(refuses);
     }
     let rights = AccessFlags::W_OK | AccessFlags::X_OK;
-    refused(path, viewer, rights, "not writable for this user", "write to it")
-        .or_else(|| made_later(path, viewer))
+    let cannot = refused(path, viewer, rights, "not writable for this user", "write to it");
+    cannot.or_else(|| made_later(path, viewer)).or_else(|| {
+        let until = Some("until then its members can change and replace the state");
+        let problem = cause(path, GROUP_MAY_WRITE, format!("run `chmod g-w {}`", path.display()))?;
+        store::group_may_write(path).then_some(Cause { until, ..problem })
+    })
 }
+
+/// The label of a state directory whose group can change the state.
+const GROUP_MAY_WRITE: &str = "its group may write to it";
 
 /// Returns the metadata of a file, or why there are none; that is `None` if the viewer cannot know.
 fn look_at(path: &Path, viewer: Viewer<'_>, remedy: &str) -> Result<Metadata, Option<Cause>> {
@@ -420,6 +430,27 @@ mod tests {
             assert!(found == *label && remedy.contains(help), "{line}: {found}: {remedy}");
             for viewer in [Viewer::BeforeStart(&[]), Viewer::Operator] {
                 assert_eq!(only(line, viewer), None, "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_state_directory_that_its_group_may_write_to_is_said_to_everybody() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let line = format!("StateDirectory: {}", folder.path().display());
+        let viewers = [Viewer::Program, Viewer::BeforeStart(&[]), Viewer::Operator];
+        for (mode, is_safe) in [(0o770, false), (0o775, false), (0o755, true), (0o750, true)] {
+            fs::set_permissions(folder.path(), Permissions::from_mode(mode)).expect("it is ours");
+            for viewer in viewers {
+                match only(&line, viewer) {
+                    None => assert!(is_safe, "{mode:o}"),
+                    Some((label, help)) => {
+                        assert!(
+                            !is_safe && label == GROUP_MAY_WRITE && help.contains("chmod g-w"),
+                            "{mode:o}: {help}"
+                        );
+                    }
+                }
             }
         }
     }

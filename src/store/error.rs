@@ -21,6 +21,18 @@ pub enum StoreError {
         /// Who holds it: the pid if it is known.
         holder: String,
     },
+    /// A process that is no TrafficAlerted holds the lock of the folder.
+    #[error(
+        "{holder} holds the lock of the state directory {} and is no TrafficAlerted: end it, or name another \
+         StateDirectory",
+        folder.display()
+    )]
+    Held {
+        /// The state directory.
+        folder: PathBuf,
+        /// The process and its user.
+        holder: String,
+    },
     /// The folder or a file in it may be changed by others, or leads elsewhere.
     #[error("the state directory is not safe to use: {0}")]
     Unsafe(String),

@@ -1,12 +1,13 @@
 //! The state directory: who may use it, its lock, and files in it that are opened without following a link.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::error::StoreError;
+use super::holder::{LockHolder, holder};
 use super::schema;
 
 /// What SQLite appends to the name of the database for its WAL.
@@ -23,6 +24,9 @@ pub const LOCK_FILE: &str = "state.lock";
 
 /// Maximum number of bytes that are read from the lock file.
 const LOCK_BYTES_MAX: u64 = 32;
+
+/// Flags of an open that follows no link and never blocks.
+const SAFE_FLAGS: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
 
 /// Something about a state directory that its operator should change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,9 +52,30 @@ pub fn refusal(folder: &Path, owners: &[u32]) -> Option<StoreError> {
         Some(_) => None,
         None => {
             let path = folder.join(DATABASE);
-            schema::newer_version(&path).map(|found| StoreError::Newer { path, found })
+            let newer = schema::newer_version(&path).map(|found| StoreError::Newer { path, found });
+            newer.or_else(|| held_by_a_stranger(folder))
         }
     }
+}
+
+/// Returns the error of the start if a process that is no TrafficAlerted holds a lock of the folder. A TrafficAlerted
+/// that holds it is no error to whoever checks the configuration of the program that runs.
+fn held_by_a_stranger(folder: &Path) -> Option<StoreError> {
+    let file = folder.join(LOCK_FILE);
+    // Without the pid in it nobody knows whose lock it is.
+    let written = written_pid(&mut OpenOptions::new().read(true).custom_flags(SAFE_FLAGS).open(&file).ok()?)?;
+    let of_folder = fs::metadata(folder).ok().filter(is_closed_to_others);
+    let of_file = fs::symlink_metadata(&file).ok();
+    [of_folder, of_file].into_iter().flatten().find_map(|locked| match holder(&locked, Some(written)) {
+        LockHolder::Stranger(holder) => Some(StoreError::Held { folder: folder.to_owned(), holder }),
+        LockHolder::Own(_) | LockHolder::Unknown => None,
+    })
+}
+
+/// Returns true if the group of a state directory may write to it: then its members can replace the state.
+#[must_use]
+pub fn group_may_write(folder: &Path) -> bool {
+    fs::metadata(folder).is_ok_and(|metadata| metadata.is_dir() && metadata.mode() & 0o020 != 0)
 }
 
 fn folder_problem_for(folder: &Path, owners: &[u32]) -> Option<FolderProblem> {
@@ -83,7 +108,6 @@ fn folder_problem_for(folder: &Path, owners: &[u32]) -> Option<FolderProblem> {
         );
         return problem(text, true);
     }
-    // A database in WAL mode has no rollback journal, but SQLite looks for one.
     let names = [DATABASE, "state.db-wal", "state.db-shm", "state.db-journal", LOCK_FILE];
     let unsafe_file = names.iter().find_map(|name| file_problem(&folder.join(name), metadata.uid(), owners));
     unsafe_file.and_then(|text| problem(text, true))
@@ -110,7 +134,7 @@ fn file_problem(path: &Path, owner_of_folder: u32, owners: &[u32]) -> Option<Str
 pub(super) struct FolderLock {
     _file: File,
     /// The folder itself is locked too: unlike the file, it cannot be removed while the database is in it. `None` if it
-    /// cannot be opened, or if its file system locks no folders.
+    /// cannot be opened, if others can open it, or if its file system locks no folders.
     _folder: Option<File>,
 }
 
@@ -128,10 +152,9 @@ pub(super) fn lock(folder: &Path) -> Result<io::Result<FolderLock>, StoreError> 
     let locked_folder = match lock_itself(folder) {
         Ok(locked) => locked,
         Err(TryLockError::WouldBlock) => {
-            let holder = File::open(folder.join(LOCK_FILE)).ok().map(|mut file| holder_in(&mut file));
-            let holder = holder
-                .unwrap_or_else(|| format!("its {LOCK_FILE} was removed; find it with fuser {DATABASE}"));
-            return Err(StoreError::InUse { folder: folder.to_owned(), holder });
+            let mut file =
+                OpenOptions::new().read(true).custom_flags(SAFE_FLAGS).open(folder.join(LOCK_FILE)).ok();
+            return Err(in_use(folder, fs::metadata(folder).ok(), file.as_mut()));
         }
         Err(TryLockError::Error(_)) => None,
     };
@@ -139,15 +162,17 @@ pub(super) fn lock(folder: &Path) -> Result<io::Result<FolderLock>, StoreError> 
         Ok(file) => file,
         Err(error) => return Ok(Err(error)),
     };
+    // Whoever can read a file can lock it.
+    if file.metadata().is_ok_and(|metadata| metadata.mode() & 0o077 != 0) {
+        let _ = file.set_permissions(Permissions::from_mode(0o600));
+    }
     match file.try_lock() {
         Ok(()) => {
             // Without its pid in the file the lock holds as well.
             let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
             Ok(Ok(FolderLock { _file: file, _folder: locked_folder }))
         }
-        Err(TryLockError::WouldBlock) => {
-            Err(StoreError::InUse { folder: folder.to_owned(), holder: holder_in(&mut file) })
-        }
+        Err(TryLockError::WouldBlock) => Err(in_use(folder, file.metadata().ok(), Some(&mut file))),
         // The file system has no locks.
         Err(TryLockError::Error(error)) => {
             tracing::warn!("{} cannot be locked: {error}; run one process with it only", folder.display());
@@ -156,23 +181,50 @@ pub(super) fn lock(folder: &Path) -> Result<io::Result<FolderLock>, StoreError> 
     }
 }
 
-/// Locks the folder itself.
+/// Locks the folder itself, unless others can open it: they could lock it too, and keep this program from starting.
 ///
 /// # Errors
 /// Another process holds this lock, or the file system locks no folders.
 fn lock_itself(folder: &Path) -> Result<Option<File>, TryLockError> {
     let Ok(opened) = File::open(folder) else { return Ok(None) };
+    if !opened.metadata().is_ok_and(|metadata| is_closed_to_others(&metadata)) {
+        return Ok(None);
+    }
     opened.try_lock()?;
     Ok(Some(opened))
 }
 
-fn holder_in(file: &mut File) -> String {
+/// Returns true if its owner and root alone can open a folder.
+fn is_closed_to_others(folder: &Metadata) -> bool {
+    folder.mode() & 0o044 == 0
+}
+
+/// Returns the error about a lock that another process holds. `locked` is what it has locked, `file` the lock file.
+fn in_use(folder: &Path, locked: Option<Metadata>, file: Option<&mut File>) -> StoreError {
+    let has_file = file.is_some();
+    let written = file.and_then(written_pid);
+    let found = locked.map_or(LockHolder::Unknown, |locked| holder(&locked, written));
+    let holder = match (found, written) {
+        (LockHolder::Stranger(holder), Some(_)) => {
+            return StoreError::Held { folder: folder.to_owned(), holder };
+        }
+        // Without a pid in the lock file a TrafficAlerted may have another name.
+        (LockHolder::Stranger(holder), None) => format!("it is {holder}"),
+        (LockHolder::Own(pid), _) => format!("its pid is {pid}"),
+        (LockHolder::Unknown, Some(pid)) => {
+            format!("its pid is {pid}, unless that has ended: then find it with fuser {LOCK_FILE}")
+        }
+        (LockHolder::Unknown, None) if has_file => format!("find it with fuser {LOCK_FILE}"),
+        (LockHolder::Unknown, None) => format!("its {LOCK_FILE} was removed; find it with fuser {DATABASE}"),
+    };
+    StoreError::InUse { folder: folder.to_owned(), holder }
+}
+
+/// Returns the pid that the last process with the lock has written to its file.
+fn written_pid(file: &mut File) -> Option<u32> {
     let mut text = String::new();
-    let read = file.rewind().and_then(|()| file.take(LOCK_BYTES_MAX).read_to_string(&mut text));
-    match read.ok().and_then(|_| text.trim().parse::<u32>().ok()) {
-        Some(pid) => format!("its pid is {pid}"),
-        None => format!("find it with fuser {LOCK_FILE}"),
-    }
+    file.rewind().and_then(|()| file.take(LOCK_BYTES_MAX).read_to_string(&mut text)).ok()?;
+    text.trim().parse().ok()
 }
 
 /// Opens a file for reading and writing, and creates it for its owner alone if it does not exist. Never blocks.
@@ -180,7 +232,6 @@ fn holder_in(file: &mut File) -> String {
 /// # Errors
 /// It cannot be opened, is a symbolic link or is not a regular file.
 pub(super) fn open_own(path: &Path) -> io::Result<File> {
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
     let mut options = OpenOptions::new();
     let file = options
         .read(true)
@@ -188,7 +239,7 @@ pub(super) fn open_own(path: &Path) -> io::Result<File> {
         .create(true)
         .truncate(false)
         .mode(0o600)
-        .custom_flags(flags)
+        .custom_flags(SAFE_FLAGS)
         .open(path)?;
     check_regular(file)
 }
@@ -198,8 +249,7 @@ pub(super) fn open_own(path: &Path) -> io::Result<File> {
 /// # Errors
 /// It cannot be read, is a symbolic link, is not a regular file or is larger.
 pub fn read_regular(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let file = check_regular(OpenOptions::new().read(true).custom_flags(flags).open(path)?)?;
+    let file = check_regular(OpenOptions::new().read(true).custom_flags(SAFE_FLAGS).open(path)?)?;
     if file.metadata()?.len() > bytes_max {
         return Err(io::Error::other(format!("it is larger than {bytes_max} bytes")));
     }

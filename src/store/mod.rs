@@ -21,6 +21,7 @@ mod files;
 mod folder;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod holder;
 mod pending;
 mod read;
 mod rows;
@@ -32,7 +33,8 @@ use std::path::Path;
 
 pub use error::StoreError;
 pub use folder::{
-    DATABASE, FolderProblem, LOCK_FILE, beside, folder_problem, last_written, read_regular, refusal,
+    DATABASE, FolderProblem, LOCK_FILE, beside, folder_problem, group_may_write, last_written, read_regular,
+    refusal,
 };
 pub use rows::{AlertRow, Changes, MuteRow, NoticeRow, Numbers, OutboxRow, Restored};
 pub use writer::{StateStatus, StateWriter, Ticket, Unwritten};

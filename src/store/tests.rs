@@ -29,6 +29,12 @@ fn to(sinks: &[&str]) -> Vec<String> {
     sinks.iter().map(|&sink| sink.to_owned()).collect()
 }
 
+/// Returns a folder that no other user can open.
+fn private_folder() -> tempfile::TempDir {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    tempfile::Builder::new().permissions(mode).tempdir().expect("a folder for the test")
+}
+
 fn open(folder: &Path) -> (Restored, StateWriter) {
     StateDatabase::open(folder).expect("the folder is ours")
 }
@@ -567,7 +573,8 @@ fn a_file_that_others_only_read_or_whose_mode_they_change_stays_in_use() {
 /// The lock file may be removed by somebody who cleans up.
 #[test]
 fn one_process_has_the_folder_although_its_lock_file_was_removed() {
-    let folder = tempfile::tempdir().expect("a folder for the test");
+    // The folder itself is locked where nobody else can open it.
+    let folder = private_folder();
     let (_, writer) = open(folder.path());
     fs::remove_file(folder.path().join(LOCK_FILE)).expect("it is there");
     let refused = StateDatabase::open(folder.path()).expect_err("another has it").to_string();
@@ -576,6 +583,88 @@ fn one_process_has_the_folder_although_its_lock_file_was_removed() {
     assert!(writer.finish(LONG));
     let (_, writer) = open(folder.path());
     assert!(writer.finish(LONG));
+}
+
+/// Whoever can open a folder can lock it, and so could keep the program from starting.
+#[test]
+fn a_folder_that_others_can_open_is_not_locked_by_them() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let of_others = fs::File::open(folder.path()).expect("it is ours");
+    of_others.lock_shared().expect("nobody has it");
+    for mode in [0o755, 0o750, 0o701 | 0o004] {
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).expect("it is ours");
+        let (_, writer) = open(folder.path());
+        let refused = StateDatabase::open(folder.path()).expect_err("another has it").to_string();
+        assert!(refused.contains(&format!("its pid is {}.", std::process::id())), "{refused}");
+        assert!(writer.finish(LONG), "{mode:o}");
+        assert!(refusal(folder.path(), &[]).is_none(), "{mode:o}");
+    }
+}
+
+/// The pid in the lock file is that of a process that has ended: a stranger holds the lock.
+#[test]
+fn a_lock_of_a_process_that_is_no_traffic_alerted_is_said_at_check_and_start() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = private_folder();
+    let lock = folder.path().join(LOCK_FILE);
+    fs::write(&lock, "4194305\n").expect("it is ours");
+    fs::set_permissions(&lock, fs::Permissions::from_mode(0o644)).expect("it is ours");
+    for locked in [folder.path(), &lock] {
+        let of_stranger = fs::File::open(locked).expect("it is ours");
+        of_stranger.lock_shared().expect("nobody has it");
+        let own = std::process::id();
+        let at_start = StateDatabase::open(folder.path()).expect_err("a stranger has it").to_string();
+        let at_check = refusal(folder.path(), &[]).map(|error| error.to_string());
+        assert!(
+            at_start.contains(&format!("the process {own} (")) && at_start.contains("no TrafficAlerted"),
+            "{at_start}"
+        );
+        assert_eq!(at_check.as_ref(), Some(&at_start));
+    }
+    assert_eq!(
+        fs::metadata(&lock).expect("it is there").mode() & 0o777,
+        0o600,
+        "others cannot lock it any more"
+    );
+    let (_, writer) = open(folder.path());
+    assert!(writer.finish(LONG));
+}
+
+/// The sandbox lets nobody rename a link or a FIFO, and SQLite would follow the one and wait at the other.
+#[test]
+fn links_and_fifos_that_others_put_in_place_of_the_files_are_removed() {
+    let elsewhere = tempfile::tempdir().expect("a folder for the test");
+    let target = elsewhere.path().join("target");
+    fs::write(&target, "not ours").expect("it is ours");
+    for name in [DATABASE, "state.db-wal", "state.db-shm", "state.db-journal"] {
+        for is_fifo in [false, true] {
+            let folder = tempfile::tempdir().expect("a folder for the test");
+            let (_, mut database) = database::Database::open(folder.path()).expect("it is ours");
+            let _ = database.take_lost();
+            let file = folder.path().join(name);
+            let _ = fs::remove_file(&file);
+            match is_fifo {
+                true => nix::unistd::mkfifo(&file, nix::sys::stat::Mode::from_bits_truncate(0o600))
+                    .expect("the folder is ours"),
+                false => symlink(&target, &file).expect("the folder is ours"),
+            }
+            let mut pending = Pending::default();
+            pending.add(Changes { alerts: vec![alert("1-1", "a")], ..Changes::default() });
+            database.write(&pending).unwrap_or_else(|error| panic!("{name}, {is_fifo}: {error}"));
+            assert_eq!(database.take_lost(), name != "state.db-journal", "{name}: all is written again");
+            database.close();
+            assert_eq!(rows(folder.path(), "SELECT id FROM alerts"), ["1-1"], "{name}");
+            assert!(
+                fs::symlink_metadata(&file).is_ok_and(|file| file.is_file()) || name != DATABASE,
+                "{name}"
+            );
+            assert!(refusal(folder.path(), &[]).is_none(), "{name}: the next start");
+        }
+    }
+    assert_eq!(fs::read(&target).expect("it is there"), b"not ours");
 }
 
 #[test]

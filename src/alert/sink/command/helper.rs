@@ -87,8 +87,8 @@ impl CommandHelper {
         let (socket, other) = UnixStream::pair()?;
         let (errors, writer) = io::pipe()?;
         let mut command = Command::new("/proc/self/exe");
-        // In a session of its own. Ctrl-C in a terminal is for the program, which lets the last commands run. Through the
-        // terminal of root another user could type for the shell of root (`TIOCSTI`, tty_ioctl(4)).
+        // In a session of its own. Ctrl-C in a terminal is for the program, which lets the last commands run. Through
+        // the terminal of root another user could type for the shell of root (`TIOCSTI`, tty_ioctl(4)).
         command.args(words).arg0("TrafficAlerted");
         begin_session(&mut command);
         for (name, _) in env::vars_os().filter(|(name, _)| is_internal(&name.to_string_lossy())) {
