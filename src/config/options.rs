@@ -91,7 +91,7 @@ impl Config {
             .with(FindingKind::ContactRate, settings.contacts_per_s_max.map(u64::from))
             .with(FindingKind::Received, settings.received_bytes_max);
         let ignored = PrefixMap::new(settings.ignored_sources.iter().map(|network| (*network, ())));
-        // Networks that `auto` finds are not protected from eviction, since private addresses can be spoofed.
+        // The link monitor finds the networks of `auto`, and the analyst takes them from its readings.
         let protected = match &self.settings.local_networks {
             LocalNetworks::Auto => Vec::new(),
             LocalNetworks::List(networks) => networks.clone(),

@@ -20,7 +20,8 @@ pub struct Limits {
     pub by_network: PrefixMap<HostLimits>,
     /// Hosts that are counted and never reported.
     pub ignored: PrefixMap<()>,
-    /// Networks whose hosts are evicted last if the table has no room for all hosts.
+    /// The configured local networks; those that are found come from the link monitor. If the table has no room for all
+    /// hosts, local ones are evicted after the others.
     pub protected: Vec<IpNet>,
     /// Broadcast addresses of networks, which stand for no host and are never reported: those of `protected` and of the
     /// machine; see [`Limits::know_broadcasts`].

@@ -73,7 +73,7 @@ impl Analyst {
         ledger.know_local(&rules.detect.protected);
         let mut window = Window::new(&rules.flow, limits, seed);
         window.watch(&lowest_limits);
-        window.protect_networks(rules.detect.protected.clone());
+        window.protect_networks(&rules.detect.protected);
         Self {
             window,
             ledger,
@@ -103,7 +103,6 @@ impl Analyst {
         self.limits.know_broadcasts(&self.own_broadcasts);
         self.lowest_limits = self.limits.lowest();
         self.window.watch(&self.lowest_limits);
-        self.window.protect_networks(self.limits.protected.clone());
         self.has_warned_of.clear();
         // A host that was not a scanner by the old limits may be one by the new limits.
         self.scan_candidates = ScanCandidates::new(self.limits.scan_rule);
@@ -114,7 +113,7 @@ impl Analyst {
         }
         self.ledger.set_cooldown(rules.alert.cooldown);
         self.ledger.set_burst(rules.alert.burst);
-        self.know_local(&self.local_networks.clone());
+        self.apply_local();
         self.window.chart_from(rules.flow.chart_bytes_min);
         // A host that sends nothing from now on may already exceed a new limit.
         self.window.mark_all_dirty();
@@ -128,14 +127,23 @@ impl Analyst {
         }
     }
 
-    /// Takes the networks of local hosts, whose alerts come first from this call on. Those of the configuration count
-    /// in any case.
+    /// Takes the networks of local hosts, which from this call on the window evicts after the others and whose alerts
+    /// come first. Those of the configuration count in any case.
     pub(super) fn know_local(&mut self, found: &[IpNet]) {
-        self.local_networks = found.to_vec();
+        if self.local_networks != found {
+            self.local_networks = found.to_vec();
+            self.apply_local();
+        }
+    }
+
+    /// Hands the networks of local hosts, found and configured, to all that treat those hosts differently.
+    fn apply_local(&mut self) {
+        let found = &self.local_networks[..];
         let mut local = [found, &self.limits.protected].concat();
         local.sort_unstable();
         local.dedup();
         self.ledger.know_local(&local);
+        self.window.protect_networks(&local);
     }
 
     /// Restores the ledger of an earlier process, and appends the notices that result.

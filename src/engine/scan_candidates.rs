@@ -157,7 +157,8 @@ impl ScanCandidates {
                 true => self.seen.entry(key).or_insert(not_kept),
                 false => self.seen.get_mut(&key).unwrap_or(&mut not_kept),
             };
-            (candidate.seen_at, candidate.volume) = (now, volume);
+            // The local networks may have changed since the last finding.
+            (candidate.seen_at, candidate.volume, candidate.is_local) = (now, volume, is_local(source));
             let is_new = candidate.is_new(finding, now);
             let is_due = candidate.is_due(now) || candidate.has_grown(finding) || candidate.is_stale(now);
             if !is_new && !is_due {

@@ -56,7 +56,7 @@ const IPV4: u8 = 1;
 const DIRTY: u8 = 2;
 /// The host is evicted last, because its address is protected.
 const PROTECTED: u8 = 4;
-/// The host is evicted last, because one of its networks is protected.
+/// The host is in a local network, so that it is evicted after the others.
 const LOCAL: u8 = 8;
 
 const _: () = assert!(size_of::<Host>() == 64);
@@ -86,9 +86,14 @@ impl Host {
         if self.has(IPV4) { IpAddr::V4((self.addr as u32).into()) } else { IpAddr::V6(self.addr.into()) }
     }
 
-    /// Returns true if it is evicted last.
+    /// Returns true if it is evicted last of its class.
     pub(super) fn is_protected(&self) -> bool {
-        self.has(PROTECTED | LOCAL)
+        self.has(PROTECTED)
+    }
+
+    /// Returns true if it is in a local network.
+    pub(super) fn is_local(&self) -> bool {
+        self.has(LOCAL)
     }
 
     /// Returns true if it is in the chart.
@@ -151,6 +156,7 @@ pub(super) struct Hosts {
     pass: u8,
     other: Option<HostId>,
     protected: HashSet<IpAddr>,
+    /// The local networks, without overlap and in ascending order.
     local: Vec<IpNet>,
     dirty_max: usize,
     /// A host is marked dirty if one of its counts reaches the value here.

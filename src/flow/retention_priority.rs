@@ -9,12 +9,23 @@ use super::metric::{Metric, PerMetric};
 ///
 /// The first contact does not count. Each host of a SYN flood has one contact, which would be 1/15 of a limit of 15, so
 /// a host that only begins to send much would be evicted before the flood.
+///
+/// Local hosts have higher priorities than all others. Among the local hosts and among the others, those with an open
+/// alert have the highest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct RetentionPriority(u16);
 
 impl RetentionPriority {
-    /// The priority of protected hosts, which are evicted last.
-    pub(super) const HIGHEST: Self = Self(u16::MAX);
+    /// The lowest priority of local hosts.
+    pub(super) const LOCAL: Self = Self(1 << 15);
+
+    /// The bits of hosts with an open alert, which are evicted last of the local hosts or of the others.
+    const WITH_ALERT: u16 = Self::LOCAL.0 - 1;
+
+    /// Returns true if it is that of a host with an open alert.
+    pub(super) fn is_with_alert(self) -> bool {
+        self.0 & Self::WITH_ALERT == Self::WITH_ALERT
+    }
 }
 
 /// The share of its limit that one unit of each metric is.
@@ -38,15 +49,17 @@ impl RetentionScale {
 
     /// Returns the priority of a host that has contacted this many ports.
     pub(super) fn of(&self, host: &Host, ports: u32) -> RetentionPriority {
+        let class = if host.is_local() { RetentionPriority::LOCAL.0 } else { 0 };
         if host.is_protected() {
-            return RetentionPriority::HIGHEST;
+            return RetentionPriority(class | RetentionPriority::WITH_ALERT);
         }
         let share = (host.ip_bytes as f32 * self.per_byte)
             .max(host.contacted_hosts.saturating_sub(1) as f32 * self.per_host)
             .max(ports.saturating_sub(1) as f32 * self.per_port);
         // The bits of non-negative floats are in the same order as the floats. They fit: the sign bit is zero, and so
         // is the highest exponent bit of a number below 2. All shares from 1.99 on have the same priority.
-        RetentionPriority((share.min(1.99).to_bits() >> (f32::MANTISSA_DIGITS - 1 - MANTISSA_BITS)) as u16)
+        let share = (share.min(1.99).to_bits() >> (f32::MANTISSA_DIGITS - 1 - MANTISSA_BITS)) as u16;
+        RetentionPriority(class | share)
     }
 }
 
@@ -68,6 +81,9 @@ mod tests {
         let ranking = RetentionScale::new(&limits);
         let mut hosts = Hosts::new(9, 1, Seed::default());
         let id = hosts.refer([10, 0, 0, 1].into()).expect("room");
+        let local = hosts.refer([10, 0, 1, 1].into()).expect("room");
+        hosts.protect_networks(&["10.0.1.0/24".parse().expect("a network")]);
+        let of_local = ranking.of(hosts.get(local), 0);
         let mut rank = |ip_bytes, contacted_hosts, ports| {
             let host = hosts.get_mut(id);
             (host.ip_bytes, host.contacted_hosts) = (ip_bytes, contacted_hosts);
@@ -87,6 +103,12 @@ mod tests {
         assert!(ascending.is_sorted_by(|lower, higher| lower < higher), "{ascending:?}");
         assert_eq!(rank(60, 2, 0), rank(1500, 2, 0), "the share of contacts is larger than that of bytes");
         assert_eq!(rank(u64::MAX, 0, 0), rank(0, 1000, 0), "all shares far above a limit are equal");
-        assert!(rank(u64::MAX, 0, 0) < RetentionPriority::HIGHEST);
+        let largest = rank(u64::MAX, 0, 0);
+        hosts.protect([[10, 0, 0, 1], [10, 0, 1, 1]].map(Into::into).into());
+        let with_alert = ranking.of(hosts.get(id), 0);
+        assert!(largest < with_alert && with_alert.is_with_alert() && !largest.is_with_alert());
+        assert!(with_alert < of_local && of_local >= RetentionPriority::LOCAL, "a silent local host");
+        let local = ranking.of(hosts.get(local), 0);
+        assert!(of_local < local && local.is_with_alert());
     }
 }

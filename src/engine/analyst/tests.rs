@@ -12,6 +12,8 @@ use crate::store::{Restored, StateDatabase};
 use super::super::analyst_thread::save_and_notify;
 use super::*;
 
+mod local_hosts;
+
 const SECOND: u64 = 1_000_000_000;
 const INTERVAL_S: u64 = 10;
 const INTERVAL: u64 = INTERVAL_S * SECOND;
@@ -49,9 +51,12 @@ struct Bench {
 
 impl Bench {
     fn new(rules: &Rules) -> Self {
-        let limits = rules.limits(1).expect("enough memory");
+        Self::with_capacity(rules, &rules.limits(1).expect("enough memory"))
+    }
+
+    fn with_capacity(rules: &Rules, limits: &flow::Capacity) -> Self {
         let seed = Seed::default();
-        let mut analyst = Analyst::new(rules, &limits, seed.clone());
+        let mut analyst = Analyst::new(rules, limits, seed.clone());
         analyst.begin(Moment(0));
         Self { analyst, delta: Delta::new(limits.delta, seed), notices: Vec::new() }
     }

@@ -25,9 +25,15 @@ impl Hosts {
         self.protected = now;
     }
 
-    /// Sets the networks whose hosts are evicted last, and replaces the previous ones.
-    pub(in crate::flow) fn protect_networks(&mut self, networks: Vec<IpNet>) {
-        self.local = networks;
+    /// Sets the local networks, whose hosts are evicted after the others, and replaces the previous ones. Walks over
+    /// all hosts if they differ.
+    pub(in crate::flow) fn protect_networks(&mut self, networks: &[IpNet]) {
+        let mut local = IpNet::aggregate(&networks.to_vec());
+        local.sort_unstable();
+        if self.local == local {
+            return;
+        }
+        self.local = local;
         for at in self.index.iter() {
             let flags = self.protection_of(&self.rows[at].addr());
             let host = &mut self.rows[at];
@@ -37,7 +43,8 @@ impl Hosts {
 
     /// Returns the flags of the reasons why an address is evicted last; 0 if there is none.
     pub(super) fn protection_of(&self, addr: &IpAddr) -> u8 {
-        let is_local = self.local.iter().any(|network| network.contains(addr));
+        let before = self.local.partition_point(|network| network.network() <= *addr);
+        let is_local = self.local[..before].last().is_some_and(|network| network.contains(addr));
         (u8::from(self.protected.contains(addr)) * PROTECTED) | (u8::from(is_local) * LOCAL)
     }
 

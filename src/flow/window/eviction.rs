@@ -4,6 +4,9 @@
 //! every slot the hosts and `other` add up to the total. The sums of an evicted host are in the error of each host that
 //! enters later ([`ErrorBounds`]), since it may be the same one.
 //!
+//! Remote hosts are evicted before local ones, whatever these sent: a flood from outside must not hide them. Local
+//! addresses can be forged, so local hosts are evicted instead while they have more than three quarters of the pairs.
+//!
 //! A hand goes round the table of hosts, as in the CLOCK algorithm, and evicts those of the lowest priorities; the
 //! priority up to which it evicts is estimated from a sample. A round is a pass: no host is evicted in the pass in
 //! which it entered. A host with one contact leaves a [ghost entry](crate::flow::GhostEntries) of it.
@@ -13,6 +16,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 
@@ -39,6 +43,9 @@ const ROOM_MADE: usize = 1024;
 const SAMPLE: u32 = 1024;
 const SHARE: (usize, usize) = (1, 4);
 
+/// The share of the pairs up to which local hosts are evicted after the others.
+const LOCAL_SHARE: (u64, u64) = (3, 4);
+
 /// Calls for room that are skipped after one that freed too few rows.
 const TRIED_EVERY: u32 = 1024;
 
@@ -59,9 +66,9 @@ pub(super) struct Eviction {
     ranking: RetentionScale,
     room_made: usize,
     pairs_kept: u32,
-    /// The next host of the hand, and the highest priority that it evicts.
+    /// The next host of the hand, and the priorities that it evicts.
     hand: u32,
-    takes: RetentionPriority,
+    takes: RangeInclusive<RetentionPriority>,
     /// Hosts that the hand looked at since the last sample, and how many of them it evicted.
     seen: usize,
     taken: usize,
@@ -100,7 +107,7 @@ impl Eviction {
             other_sum: Other::default(),
             ranking: RetentionScale::new(&PerMetric::default()),
             hand: 0,
-            takes: RetentionPriority::default(),
+            takes: RetentionPriority::default()..=RetentionPriority::default(),
             seen: 0,
             taken: 0,
             rests_for: 0,
@@ -145,13 +152,14 @@ impl Window {
         self.hosts.watch(limits);
     }
 
-    /// Sets the hosts that are evicted last, and replaces the previous ones.
+    /// Sets the hosts that are evicted last of the local hosts, and last of the others; replaces the previous ones.
     pub fn protect(&mut self, hosts: HashSet<IpAddr>) {
         self.hosts.protect(hosts);
     }
 
-    /// Sets the networks whose hosts are evicted last, and replaces the previous ones.
-    pub fn protect_networks(&mut self, networks: Vec<IpNet>) {
+    /// Sets the local networks, whose hosts are evicted after the others, and replaces the previous ones. Walks over
+    /// all hosts if they differ.
+    pub fn protect_networks(&mut self, networks: &[IpNet]) {
         self.hosts.protect_networks(networks);
     }
 
@@ -228,7 +236,7 @@ impl Window {
         if !host.is_source() {
             return;
         }
-        if self.rank(id) <= self.eviction.takes && !self.hosts.is_new(id) {
+        if self.eviction.takes.contains(&self.rank(id)) && !self.hosts.is_new(id) {
             self.eviction.taken += 1;
             self.evict(id);
         } else if host.pairs_about() > 2 * self.eviction.pairs_kept {
@@ -236,19 +244,33 @@ impl Window {
         }
     }
 
-    /// Estimates the priority up to which hosts are evicted: that of the lowest quarter of those that can be.
+    /// Estimates the priorities that are evicted: the lowest quarter, of the remote hosts only or of the local ones
+    /// only.
     fn take_sample(&mut self) {
         let numbers = self.hosts.numbers();
         let step = (numbers / SAMPLE).max(1);
         let ids = (0..numbers).step_by(step as usize).map(HostId);
-        let mut ranks: Vec<RetentionPriority> =
-            ids.filter(|&id| self.hosts.get(id).is_source()).map(|id| self.rank(id)).collect();
+        let mut ranks: Vec<RetentionPriority> = Vec::new();
+        let (mut pairs, mut local_pairs) = (0, 0);
+        for id in ids.filter(|&id| self.hosts.get(id).is_source()) {
+            ranks.push(self.rank(id));
+            let host = self.hosts.get(id);
+            let of_host = u64::from(host.pairs_about());
+            pairs += of_host;
+            local_pairs += if host.is_local() { of_host } else { 0 };
+        }
         ranks.sort_unstable();
-        let at = ranks.len() * SHARE.0 / SHARE.1;
-        // Hosts that are evicted last are not evicted while there are others.
-        let others = ranks.iter().rposition(|&rank| rank < RetentionPriority::HIGHEST);
-        if let Some(&rank) = ranks.get(others.map_or(at, |last| at.min(last))) {
-            self.eviction.takes = rank;
+        let (remote, local) = ranks.split_at(ranks.partition_point(|&rank| rank < RetentionPriority::LOCAL));
+        let is_local_too_much = local_pairs * LOCAL_SHARE.1 > pairs * LOCAL_SHARE.0;
+        let (first, class) = match remote.is_empty() || is_local_too_much {
+            true => (RetentionPriority::LOCAL, local),
+            false => (RetentionPriority::default(), remote),
+        };
+        // Hosts with an alert are not evicted while there are others of their class.
+        let others = class.iter().rposition(|rank| !rank.is_with_alert());
+        let last = others.unwrap_or(class.len().saturating_sub(1));
+        if let Some(&rank) = class.get(last.min(ranks.len() * SHARE.0 / SHARE.1)) {
+            self.eviction.takes = first..=rank;
         }
         (self.eviction.seen, self.eviction.taken) = (1, 0);
     }

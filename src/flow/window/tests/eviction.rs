@@ -176,10 +176,10 @@ fn a_scanner_that_is_evicted_between_its_contacts_is_found_by_its_ghosts() {
 }
 
 #[test]
-fn protected_hosts_are_evicted_last() {
+fn local_hosts_and_those_with_an_alert_are_evicted_last() {
     let mut flooded = Flooded::new(1000, 2000, 0);
     flooded.bench.window.protect(HashSet::from([IpAddr::from([0, 0, 0, 3])]));
-    flooded.bench.window.protect_networks(vec!["0.0.0.8/30".parse().expect("a network")]);
+    flooded.bench.window.protect_networks(&["0.0.0.8/30".parse().expect("a network")]);
     for host in [3, 8, 9, 12] {
         flooded.send(host, 0x1400_0001, 40, false);
     }
@@ -191,4 +191,65 @@ fn protected_hosts_are_evicted_last() {
         flooded.tick(SECOND / 4);
     }
     assert_eq!([3, 8, 9, 12].map(|host| flooded.counts(host)[Metric::IpBytes]), [40, 40, 40, 0]);
+}
+
+/// Every host of a flood is far above its limits, and has more than one contact, so it leaves no ghost.
+#[test]
+fn a_remote_flood_of_scanners_evicts_no_local_host() {
+    let mut flooded = Flooded::new(1000, 2000, 64 << 10);
+    // Networks that overlap, in no order.
+    let networks =
+        ["0.0.0.12/30", "0.0.0.0/29", "0.0.0.4/30"].map(|network| network.parse().expect("a network"));
+    flooded.bench.window.protect_networks(&networks);
+    for n in 0..36_u32 {
+        for source in 0..40 {
+            (0..50).for_each(|target| {
+                flooded.send(0x2000_0000 + n * 40 + source, 0x1400_0000 + target, 60, true);
+            });
+        }
+        for host in [3, 5, 9, 13] {
+            flooded.send(host, 0x1500_0000 + n, 60, true);
+        }
+        flooded.tick(SECOND / 4);
+    }
+    let contacted = [3, 5, 13].map(|host| flooded.counts(host)[Metric::ContactedHosts]);
+    assert_eq!(contacted, [36; 3]);
+    assert!(flooded.counts(9)[Metric::ContactedHosts] < 5, "a remote host: {:?}", flooded.counts(9));
+    flooded.check();
+    // The networks change. From then on the others are kept.
+    flooded.bench.window.protect_networks(&["0.0.0.8/30".parse().expect("a network")]);
+    for n in 36..80_u32 {
+        for source in 0..40 {
+            (0..50).for_each(|target| {
+                flooded.send(0x2000_0000 + n * 40 + source, 0x1400_0000 + target, 60, true);
+            });
+        }
+        for host in [3, 9] {
+            flooded.send(host, 0x1500_0000 + n, 60, true);
+        }
+        flooded.tick(SECOND / 4);
+    }
+    let contacted = [3, 9].map(|host| flooded.counts(host)[Metric::ContactedHosts]);
+    assert!(contacted[0] < 5 && contacted[1] > 30, "{contacted:?}");
+}
+
+/// Forged local addresses evict neither a local host that does more than they, nor all remote ones.
+#[test]
+fn forged_local_addresses_evict_only_each_other() {
+    let mut flooded = Flooded::new(2000, 4000, 64 << 10);
+    flooded.bench.window.protect_networks(&["10.0.0.0/8".parse().expect("a network")]);
+    for n in 0..36_u32 {
+        for source in 0..2000 {
+            flooded.send(0x0a01_0000 + n * 2000 + source, 0x1400_0001, 60, true);
+        }
+        flooded.send(0x0a00_0001, 0x1500_0000 + n, 60, true);
+        flooded.send(0x0a00_0002, 2, 9000, false);
+        flooded.send(0x2000_0001, 0x1500_0000 + n, 60, true);
+        flooded.tick(SECOND / 4);
+    }
+    let contacted = [0x0a00_0001, 0x2000_0001].map(|scanner| flooded.counts(scanner)[Metric::ContactedHosts]);
+    // Before its second contact the local scanner looks like the forged hosts, and may lose a few.
+    assert!(contacted[0] > 30 && contacted[1] == 36, "{contacted:?}");
+    assert_eq!(flooded.counts(0x0a00_0002)[Metric::IpBytes], 9000 * 36);
+    flooded.check();
 }
