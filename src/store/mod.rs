@@ -61,7 +61,8 @@ impl StateDatabase {
         // Without the lock nothing is written; the thread goes on trying to get it.
         let lock = folder::lock(folder)?.ok();
         let (restored, database) = database::Database::open(folder)?;
-        let writer = StateWriter::start(database, lock)?;
+        let unwritten_from = restored.numbers.map_or(0, |numbers| numbers.last_notice.saturating_add(1));
+        let writer = StateWriter::start(database, lock, unwritten_from)?;
         Ok((restored, writer))
     }
 }

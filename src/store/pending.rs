@@ -22,9 +22,22 @@ pub(super) struct Pending {
     /// Rows to be removed from the outbox: notice and sink.
     pub(super) settled: BTreeSet<(u64, String)>,
     pub(super) counters: BTreeMap<String, String>,
+    /// Notices with this number or a larger one are not in the database; `None` if any may be there.
+    pub(super) unwritten_from: Option<u64>,
 }
 
 impl Pending {
+    /// Returns what waits after these changes were taken out to be written: nothing, and their notices may be in the
+    /// database.
+    pub(super) fn after(&self) -> Self {
+        let last = self.numbers.last_notice;
+        let unwritten_from = match self.unwritten_from {
+            None if last == 0 => None,
+            from => Some(from.unwrap_or(0).max(last.saturating_add(1))),
+        };
+        Self { unwritten_from, ..Self::default() }
+    }
+
     /// Adds later changes.
     pub(super) fn add(&mut self, changes: Changes) {
         let Changes { alerts, alerts_removed, mutes, mutes_removed, numbers, notices, settled, counters } =
@@ -77,22 +90,26 @@ impl Pending {
         known.extend(sinks);
     }
 
-    /// Notes that a sink is done with a notice. If the notice waits here, it is not in the database yet, so that
-    /// nothing has to be removed there.
+    /// Notes that a sink is done with a notice. If the notice waits here, it may be in the database all the same: what is
+    /// kept was submitted again. For a notice that cannot be there nothing has to be removed, so that a flood leaves no
+    /// removals while the disk is full.
     fn settle(&mut self, notice: u64, sink: String) {
-        let Some((_, sinks)) = self.notices.get_mut(&notice) else {
-            self.settled.insert((notice, sink));
-            return;
-        };
-        sinks.remove(&sink);
-        if sinks.is_empty() {
-            self.notices.remove(&notice);
+        if let Some((_, sinks)) = self.notices.get_mut(&notice) {
+            sinks.remove(&sink);
+            if sinks.is_empty() {
+                self.notices.remove(&notice);
+            }
+            if self.unwritten_from.is_some_and(|from| notice >= from) {
+                return;
+            }
         }
+        self.settled.insert((notice, sink));
     }
 
     /// Returns the number of rows that are to be written or removed.
     pub(super) fn rows(&self) -> usize {
-        let Self { is_cleared: _, alerts, mutes, numbers: _, notices, settled, counters } = self;
+        let Self { is_cleared: _, alerts, mutes, numbers: _, notices, settled, counters, unwritten_from: _ } =
+            self;
         alerts.len() + mutes.len() + notices.len() + settled.len() + counters.len()
     }
 }

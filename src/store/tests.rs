@@ -445,7 +445,7 @@ fn nothing_is_written_without_the_lock() {
     let state = parent.join("state");
     fs::create_dir_all(&state).expect("the folder is ours");
     let (_, database) = database::Database::open(&state).expect("it is ours");
-    let writer = StateWriter::start(database, None).expect("a thread");
+    let writer = StateWriter::start(database, None, 0).expect("a thread");
     fs::remove_dir_all(&parent).expect("it is ours");
     writer.submit(Changes { alerts: vec![alert("1-1", "a")], ..Changes::default() });
     assert!(!writer.finish(LONG));
@@ -689,4 +689,54 @@ fn tables_of_another_form_are_no_reason_to_try_again() {
         let error = connection.execute(statement, []).expect_err(statement);
         assert!(error::StoreFault::from(error).of_own_statement().is_damage(), "{statement}");
     }
+}
+
+/// Too many removals wait for the disk, so everything that is kept is submitted again.
+#[test]
+fn a_notice_that_was_submitted_again_and_settled_leaves_no_row() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let (_, writer) = open(folder.path());
+    let sink = || "WebhookURL".to_owned();
+    let notice = |number| {
+        let row = NoticeRow {
+            number,
+            alert_id: "a".to_owned(),
+            step: "opened".to_owned(),
+            queued_at: 1,
+            body: "{}".to_owned(),
+        };
+        let numbers = Numbers { last_notice: number, ..Numbers::default() };
+        Changes { notices: vec![(row, vec![sink()])], numbers, ..Changes::default() }
+    };
+    let settled = |number| Changes { settled: vec![(sink(), number)], ..Changes::default() };
+    let ticket = writer.submit(notice(1));
+    assert!(writer.wait_committed(ticket, LONG));
+    let other = rusqlite::Connection::open(folder.path().join(DATABASE)).expect("it is there");
+    other.execute_batch("BEGIN IMMEDIATE").expect("nobody writes");
+    let alerts_removed = (0..=REMOVALS_MAX).map(|number| format!("1-{number}")).collect();
+    writer.submit(Changes { alerts_removed, ..Changes::default() });
+    assert!(writer.take_lost());
+    writer.submit(notice(1));
+    writer.submit(settled(1));
+    other.execute_batch("COMMIT").expect("it is ours");
+    assert!(writer.finish(LONG));
+    for table in ["outbox", "notices"] {
+        assert_eq!(
+            rows(folder.path(), &format!("SELECT CAST(count(*) AS TEXT) FROM {table}")),
+            ["0"],
+            "{table}"
+        );
+    }
+
+    // Notices that come and go while the disk is full leave nothing to be removed.
+    let mut pending = Pending::default();
+    pending.add(notice(1));
+    let mut pending = pending.after();
+    for number in 2..100 {
+        pending.add(notice(number));
+        pending.add(settled(number));
+    }
+    assert_eq!(pending.rows(), 0);
+    pending.add(settled(1));
+    assert_eq!(pending.rows(), 1);
 }

@@ -47,7 +47,8 @@ fn release_pages(transaction: &Transaction<'_>) -> Result<(), StoreFault> {
 }
 
 fn write_rows(transaction: &Transaction<'_>, pending: &Pending) -> Result<(), StoreFault> {
-    let Pending { is_cleared: _, alerts, mutes, numbers, notices, settled, counters } = pending;
+    let Pending { is_cleared: _, alerts, mutes, numbers, notices, settled, counters, unwritten_from: _ } =
+        pending;
     let mut upsert =
         transaction.prepare("INSERT INTO alerts VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = ?2")?;
     let mut delete = transaction.prepare("DELETE FROM alerts WHERE id = ?1")?;

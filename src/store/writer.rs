@@ -123,14 +123,22 @@ struct Queue {
 }
 
 impl StateWriter {
-    /// Starts the thread.
+    /// Starts the thread. Notices with the number `unwritten_from` or a larger one are not in the database.
     ///
     /// # Errors
     /// The system cannot create a thread.
-    pub(super) fn start(database: Database, lock: Option<FolderLock>) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        database: Database,
+        lock: Option<FolderLock>,
+        unwritten_from: u64,
+    ) -> Result<Self, StoreError> {
         let directory = database.path().parent().map(Path::to_owned).unwrap_or_default();
         // What kept the database from being opened is logged already.
-        let queue = Queue { error: database.fault().map(str::to_owned), ..Queue::default() };
+        let queue = Queue {
+            error: database.fault().map(str::to_owned),
+            pending: Pending { unwritten_from: Some(unwritten_from), ..Pending::default() },
+            ..Queue::default()
+        };
         let shared = Arc::new(Shared {
             directory,
             queue: Mutex::new(queue),
@@ -380,7 +388,8 @@ impl Thread {
         }
         queue.in_flight_rows = queue.pending.rows();
         queue.in_flight = Unwritten::of(&queue.pending);
-        Work::Write(std::mem::take(&mut queue.pending), queue.submitted)
+        let after = queue.pending.after();
+        Work::Write(std::mem::replace(&mut queue.pending, after), queue.submitted)
     }
 
     /// Has everything submitted again if others removed, replaced or changed the database.
