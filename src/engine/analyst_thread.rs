@@ -251,7 +251,13 @@ impl AnalystThread {
         for command in self.commands.try_iter() {
             any = true;
             match command {
-                AnalystCommand::Rules(rules) => self.analyst.apply(*rules),
+                AnalystCommand::Rules(rules) => {
+                    let hides_destinations = rules.alert.hide_destinations;
+                    self.analyst.apply(*rules);
+                    if hides_destinations {
+                        self.sinks.hide_destinations();
+                    }
+                }
             }
         }
         let clocks = Clocks::read();

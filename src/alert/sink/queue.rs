@@ -197,6 +197,19 @@ impl<R> NoticeQueue<R> {
         submit(&mut state.given_out.iter().chain(summaries).chain(notices).map(|queued| &**queued));
     }
 
+    /// Removes the destinations from all notices that are not done.
+    pub(super) fn hide_destinations(&self) {
+        let state = &mut *self.lock();
+        let notices =
+            state.given_out.iter_mut().chain(state.waiting.iter_mut()).chain(&mut state.after_draft);
+        notices.for_each(|queued| *queued = Arc::new(queued.without_destinations()));
+    }
+
+    /// Returns what was given out and is not done, in order, as it is to be delivered now.
+    pub(super) fn given_out(&self) -> Vec<Arc<QueuedNotice>> {
+        self.lock().given_out.iter().cloned().collect()
+    }
+
     /// Takes a replacement of the sink that has come meanwhile.
     pub(super) fn replacement(&self) -> Option<R> {
         self.lock().replacement.take()
@@ -625,7 +638,7 @@ mod tests {
         let mut paced = Paced::new(100, 2);
         paced.push("+a +b");
         assert_eq!(paced.deliver(), said("+a +b", None));
-        // Nothing was too much, although the rate was used up, and this is of another minute.
+        // Nothing waited when the minute was over, so what comes now begins another one.
         paced.now += 61;
         paced.push("+c +d");
         assert_eq!(paced.deliver(), said("+c +d", None));
@@ -781,6 +794,28 @@ mod tests {
         let rate = Some(AlertRate::per_minute(3));
         paced.queue.replace((), QueueLimits { max: 4, wants_growth: true, rate });
         assert_eq!(paced.deliver(), said("*3 -c", None));
+    }
+
+    /// A reload turns `NoDestinations` on while a notice is being delivered and others wait.
+    #[test]
+    fn destinations_are_hidden_in_everything_that_is_not_done() {
+        let mut paced = Paced::new(4, 2);
+        paced.push("+a +b +c +d +e");
+        let Due::Deliver(_) = paced.queue.lock().due(1, Moment(1000 * SECOND)) else { panic!("one is due") };
+        let shown = || {
+            let mut shown = 0;
+            paced.queue.with_undone(|undone| {
+                shown += undone
+                    .filter_map(QueuedNotice::alert)
+                    .filter(|alert| !alert.destinations.is_empty())
+                    .count();
+            });
+            shown
+        };
+        assert_eq!(shown(), 3, "one is given out, one waits, one is after the draft");
+        paced.queue.hide_destinations();
+        assert_eq!(shown(), 0);
+        assert_eq!(paced.queue.given_out().iter().map(|queued| text(queued)).collect::<Vec<_>>(), ["+a"]);
     }
 
     /// Returns a summary that an earlier process left, about one opening.

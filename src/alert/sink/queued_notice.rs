@@ -66,6 +66,24 @@ impl QueuedNotice {
         }
     }
 
+    /// Returns the same notice without the destinations of its alert.
+    pub(super) fn without_destinations(&self) -> Self {
+        let Self { number, at, since, content, ticket, name, origin } = self;
+        let mut content = content.clone();
+        if let QueuedContent::Notice(notice) = &mut content {
+            notice.hide_destinations();
+        }
+        Self {
+            number: *number,
+            at: *at,
+            since: *since,
+            content,
+            ticket: *ticket,
+            name: name.clone(),
+            origin: origin.clone(),
+        }
+    }
+
     /// Returns the alert of a notice; `None` for a summary.
     pub(super) fn alert(&self) -> Option<&Alert> {
         match &self.content {

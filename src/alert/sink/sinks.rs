@@ -160,6 +160,12 @@ impl Sinks {
         Ok(RemovedSinks::close(removed, true))
     }
 
+    /// Removes the destinations from the notices that wait, also from those in the state. An attempt that is under way
+    /// still has them.
+    pub fn hide_destinations(&self) {
+        self.table().workers.iter().for_each(SinkWorker::hide_destinations);
+    }
+
     /// Queues a notice for every sink. Never waits for a sink.
     pub fn notify(&self, at: UnixNanos, notice: Notice) -> QueueReceipt {
         let receipts = self.notify_all(at, [notice], Changes::default());

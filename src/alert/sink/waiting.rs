@@ -95,6 +95,11 @@ impl Waiting {
         self.notices.values()
     }
 
+    /// Returns the notices in their order, each to be replaced by another form of it.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Arc<QueuedNotice>> {
+        self.notices.values_mut()
+    }
+
     /// Adds a notice. Returns the one that was shed: none, it, or another.
     pub(super) fn push(&mut self, queued: Arc<QueuedNotice>) -> Option<Arc<QueuedNotice>> {
         let rank = Rank::of(&queued);

@@ -244,6 +244,12 @@ impl SinkWorker {
         self.queue.with_undone(|waiting| self.outbox.keep(self.name, waiting, self.counters.read()));
     }
 
+    /// Removes the destinations from what waits, also in the state.
+    pub(super) fn hide_destinations(&self) {
+        self.queue.hide_destinations();
+        self.keep_everything();
+    }
+
     /// Replaces the sink before its next attempt. Queue, order and counters stay.
     pub(super) fn replace(&self, setup: SinkSetup) {
         let limits = setup.limits();
@@ -311,16 +317,16 @@ impl SinkThread {
         self.begin();
     }
 
-    fn deliver(&mut self, mut batch: Vec<Arc<QueuedNotice>>) {
+    fn deliver(&mut self, batch: Vec<Arc<QueuedNotice>>) {
         self.look_up_origins(&batch);
         self.look_up_names(&batch);
         // The last was submitted after the others.
         if let Some(last) = batch.last() {
             self.outbox.wait_for_commit(last);
         }
-        while !batch.is_empty() && !self.leaves_rest {
-            let settled = self.settle(&batch);
-            batch.drain(..settled);
+        let mut left = batch.len();
+        while left > 0 && !self.leaves_rest {
+            left -= self.settle();
         }
     }
 
@@ -340,15 +346,17 @@ impl SinkThread {
             .for_each(|queued| queued.look_up_name(names));
     }
 
-    /// Attempts to deliver the first notices of a batch until an attempt succeeds, the first notice is given up, or it
+    /// Attempts to deliver the first notices that were given out until an attempt succeeds, the first notice is given up, or it
     /// is left for the next start. Returns the number of notices that were delivered or given up.
-    fn settle(&mut self, batch: &[Arc<QueuedNotice>]) -> usize {
+    fn settle(&mut self) -> usize {
         let mut failures = 0;
         loop {
             if let Some(setup) = self.queue.replacement() {
                 self.replace(setup);
                 failures = 0;
             }
+            // A reload may have hidden their destinations.
+            let batch = self.queue.given_out();
             let attempted = &batch[..batch.len().min(self.setup.sink.batch_max())];
             let failure = match self.setup.sink.deliver(attempted, &self.shutdown) {
                 Ok(taken) => {
