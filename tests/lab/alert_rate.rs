@@ -1,5 +1,5 @@
-//! `AlertRate`: a webhook and a program get so many notices a minute, and one summary of the rest, also if the program
-//! is killed in between.
+//! `AlertRate`: a webhook and a program get so many notices a minute, and one summary of the rest. What waits when the
+//! program is killed is delivered or summarised by the next process.
 
 use std::collections::BTreeSet;
 use std::fs;
