@@ -80,10 +80,10 @@ pub(super) async fn serve(
             // Connections arrive in crowds. Whoever has sent a request is answered before another gets his place.
             tokio::task::yield_now().await;
         }
-        let holder = caller.client.holder();
-        if let Some((permit, closed)) = places.admit(holder, Instant::now()) {
+        let (holder, rank) = (caller.client.holder(), server.router.rank(&caller.client));
+        if let Some((permit, closed)) = places.admit(holder, rank, Instant::now()) {
             tokio::spawn(until_closed(closed, server.connection(stream, caller, permit)));
-        } else if let Some((permit, closed)) = fleeting.admit(holder, Instant::now()) {
+        } else if let Some((permit, closed)) = fleeting.admit(holder, rank, Instant::now()) {
             tokio::spawn(until_closed(closed, server.connection_without_a_place(stream, caller, permit)));
         }
     }

@@ -20,7 +20,7 @@ use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use super::attempts::Attempts;
-use super::client::{Client, is_forwarded};
+use super::client::{Client, Rank, is_forwarded};
 use super::reply::{self, Reply};
 use super::sessions::Sessions;
 use super::token::HashedSecret;
@@ -153,6 +153,15 @@ impl Access {
             }
         }
         self.check_proof(client, headers)
+    }
+
+    /// Returns how the client ranks before it has sent anything.
+    pub(super) fn rank(&self, client: &Client) -> Rank {
+        match *client {
+            Client::Unix { uid, gid } if self.users.read().allow(uid, gid) => Rank::Trusted,
+            _ if client.is_local() => Rank::Local,
+            _ => Rank::Remote,
+        }
     }
 
     /// Returns true if the client could read as it is.

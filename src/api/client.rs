@@ -36,6 +36,17 @@ pub(super) enum Holder {
     Remote(IpNet),
 }
 
+/// Who comes first when connections are short: those further down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Rank {
+    /// A client on another machine.
+    Remote,
+    /// A user of this host.
+    Local,
+    /// A user who may make changes at the Unix socket.
+    Trusted,
+}
+
 impl Client {
     /// Returns true if the client is on this host.
     pub(super) fn is_local(&self) -> bool {
@@ -55,13 +66,6 @@ impl Client {
             Self::Network { addr: IpAddr::V6(addr), .. } => Holder::Remote(IpNet::V6(subscriber(addr))),
             Self::Network { addr, .. } => Holder::Remote(addr.into()),
         }
-    }
-}
-
-impl Holder {
-    /// Returns true for users of this host.
-    pub(super) fn is_local(self) -> bool {
-        !matches!(self, Self::Remote(_))
     }
 }
 

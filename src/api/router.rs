@@ -9,6 +9,7 @@ use hyper::{HeaderMap, Request, Response, StatusCode};
 use super::access::{self, Access};
 use super::body::BodyLimits;
 use super::bounds::Bounds;
+use super::client::{Client, Rank};
 use super::etag::{self, ClosedTag};
 use super::guard::Caller;
 use super::limits::LimitsView;
@@ -89,6 +90,11 @@ impl Router {
     /// Adds whether the kernel names the users of loopback connections, which the status shows.
     pub(super) fn with_owners(self, owners: OwnersStatus) -> Self {
         Self { owners, ..self }
+    }
+
+    /// Returns how a client ranks when connections are short.
+    pub(super) fn rank(&self, client: &Client) -> Rank {
+        self.access.rank(client)
     }
 
     /// Answers any request. The body of a request that only reads (GET, HEAD) is not received.
