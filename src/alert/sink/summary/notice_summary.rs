@@ -28,8 +28,8 @@ pub(in crate::alert::sink) struct NoticeSummary {
     pub(in crate::alert::sink) to: UnixNanos,
     /// What the notices said, by the kind of their alerts.
     pub(in crate::alert::sink) kinds: BTreeMap<AlertKind, StepCounts>,
-    /// The weightiest of the alerts, at most [`NAMED_MAX`]: first those that were not over, then those that exceeded
-    /// their limits most often.
+    /// The weightiest of the alerts, at most [`NAMED_MAX`]: first those whose opening is in the summary, then those
+    /// that were not over, then those that exceeded their limits most often.
     pub(in crate::alert::sink) named: Vec<NamedAlert>,
     /// The number of the latest notice in it.
     pub(in crate::alert::sink) last: u64,
@@ -76,6 +76,8 @@ pub(in crate::alert::sink) struct NamedAlert {
     pub(in crate::alert::sink) limit: u64,
     /// True if it is a storm, whose `measured` is its number of hosts.
     pub(in crate::alert::sink) is_storm: bool,
+    /// True if its opening is in the summary, so that the receiver has not had it.
+    pub(in crate::alert::sink) is_new: bool,
 }
 
 impl NamedAlert {
@@ -90,7 +92,13 @@ impl NamedAlert {
             measured: alert.measured,
             limit: alert.limit,
             is_storm: alert.progress.storm.is_some(),
+            is_new: matches!(notice, Notice::Opened(_)),
         }
+    }
+
+    /// Returns true if the alert was over at its latest notice in the summary.
+    pub(super) fn has_ended(&self) -> bool {
+        self.state == AlertState::Closed
     }
 
     /// Returns how often the limit was exceeded.
@@ -101,7 +109,7 @@ impl NamedAlert {
     /// Returns what orders alerts by weight, the weightiest first.
     fn weight(&self) -> impl Ord + use<> {
         let share = u128::from(self.measured) * 1000 / u128::from(self.limit.max(1));
-        (self.state == AlertState::Closed, std::cmp::Reverse(share))
+        (!self.is_new, self.has_ended(), std::cmp::Reverse(share))
     }
 }
 
@@ -142,8 +150,13 @@ impl NoticeSummary {
                 // A later notice of the alert, such as its end, may be among those that had no room.
                 None => !is_full || last < number,
             };
+            let latest = NamedAlert::of(number, notice);
+            let is_new = latest.is_new || named.get(id).is_some_and(|known| known.is_new);
             if is_latest {
-                named.insert(id.clone(), NamedAlert::of(number, notice));
+                named.insert(id.clone(), latest);
+            }
+            if let Some(named) = named.get_mut(id) {
+                named.is_new = is_new;
             }
         }
         self.named = named.into_values().collect();

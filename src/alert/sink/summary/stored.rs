@@ -57,6 +57,9 @@ struct NamedForm {
     measured: u64,
     limit: u64,
     is_storm: bool,
+    /// Earlier versions had none.
+    #[serde(default)]
+    is_new: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -120,7 +123,7 @@ pub(in crate::alert::sink) fn summary_from_json(json: &str) -> Result<NoticeSumm
 
 impl NamedForm {
     fn of(named: &NamedAlert) -> Self {
-        let NamedAlert { notice, id, kind, source, state, measured, limit, is_storm } = named;
+        let NamedAlert { notice, id, kind, source, state, measured, limit, is_storm, is_new } = named;
         Self {
             notice: *notice,
             id: id.clone(),
@@ -130,11 +133,12 @@ impl NamedForm {
             measured: *measured,
             limit: *limit,
             is_storm: *is_storm,
+            is_new: *is_new,
         }
     }
 
     fn check(self) -> Result<NamedAlert, StateError> {
-        let Self { notice, id, kind, source, state, measured, limit, is_storm } = self;
+        let Self { notice, id, kind, source, state, measured, limit, is_storm, is_new } = self;
         let kind = AlertKind::named(&kind).ok_or(StateError::Wrong("the kind of an alert"))?;
         let is_id = (1..=ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
         if !is_id {
@@ -146,6 +150,6 @@ impl NamedForm {
         if source.is_none() != (is_storm || kind == AlertKind::Loss) {
             return Err(StateError::Wrong("the source of an alert"));
         }
-        Ok(NamedAlert { notice, id, kind, source, state, measured, limit, is_storm })
+        Ok(NamedAlert { notice, id, kind, source, state, measured, limit, is_storm, is_new })
     }
 }

@@ -13,6 +13,7 @@ use crate::time::UnixNanos;
 
 use super::super::body::{WebhookFormat, body};
 use super::super::queued_notice::QueuedNotice;
+use super::notice_summary::NamedAlert;
 use super::*;
 
 const SECOND: u64 = 1_000_000_000;
@@ -72,7 +73,8 @@ fn queued() -> QueuedNotice {
 
 const SENTENCE: &str = "SUMMARY: 5 more notices in 58 s than AlertRate allows: 3 opened, 1 grown, 1 closed (TRAFFIC 2, \
                         SCANNING 3); the largest: SCANNING storm of 300 hosts; SCANNING of 10.0.0.1, 12 times the \
-                        limit; TRAFFIC of 10.0.0.2, 3 times the limit; /api/v1/alerts has the open alerts";
+                        limit; TRAFFIC of 10.0.0.2, 3 times the limit; /api/v1/alerts has the open alerts, \
+                        /api/v1/alerts?state=closed those that have ended";
 
 #[test]
 fn a_summary_counts_what_was_said_and_names_the_weightiest_open_alerts_first() {
@@ -101,6 +103,32 @@ fn a_summary_counts_what_was_said_and_names_the_weightiest_open_alerts_first() {
         text.split(" TRAFFIC 10.0.0.").skip(1).filter_map(|n| n.split('}').next()).collect();
     assert_eq!(named, ["200", "199", "198", "197", "196", "195", "194", "193", "192", "191"]);
     assert_eq!(many.notices(), 200);
+}
+
+/// Ten alerts were notified one by one and end now; the openings of twenty others are in the summary.
+#[test]
+fn openings_that_were_not_said_are_named_first_and_ends_are_called_so() {
+    let ended: Vec<Notice> = (1..=30).map(|n| closed(alert(n, AlertKind::Scanning, 3))).collect();
+    let opened: Vec<Notice> = (11..=30).map(|n| Notice::Opened(alert(n, AlertKind::Scanning, 2))).collect();
+    let mut summary = NoticeSummary::default();
+    let numbered: Vec<_> = (1..).zip(opened.iter().chain(&ended)).collect();
+    for part in numbered.chunks(9) {
+        summary.take_in(part.iter().map(|&(number, notice)| (number, UnixNanos(BEGAN), notice)));
+    }
+    assert_eq!(summary.named.len(), 10);
+    let is_unsaid = |named: &NamedAlert| {
+        let number = named.id.rsplit('-').next().and_then(|n| n.parse::<u8>().ok());
+        named.is_new && number.is_some_and(|n| n > 10)
+    };
+    assert!(summary.named.iter().all(is_unsaid), "{:?}", summary.named);
+    let again = summary_from_json(&summary_to_json(&summary)).expect("it is as it was");
+    assert_eq!(again.named, summary.named);
+    let text = SummarySentence(&summary).to_string();
+    assert_eq!(text.matches("3 times the limit, ended; ").count(), 3, "{text}");
+    assert!(
+        text.ends_with("has the open alerts, /api/v1/alerts?state=closed those that have ended"),
+        "{text}"
+    );
 }
 
 /// A full queue keeps the first openings back, while their ends go into the draft.

@@ -47,7 +47,8 @@ impl fmt::Display for SummaryLine<'_> {
 ///
 /// ```text
 /// SUMMARY: 940 more notices in 58 s than AlertRate allows: 900 opened, 2 certain now, 37 grown, 1 closed (SCANNING
-/// 930, TRAFFIC 10); the largest: TRAFFIC of 10.0.0.5, 12 times the limit; ...; /api/v1/alerts has the open alerts
+/// 930, TRAFFIC 10); the largest: TRAFFIC of 10.0.0.5, 12 times the limit; ...; /api/v1/alerts has the open alerts,
+/// /api/v1/alerts?state=closed those that have ended
 /// ```
 pub(in crate::alert::sink) struct SummarySentence<'a>(pub(in crate::alert::sink) &'a NoticeSummary);
 
@@ -92,9 +93,10 @@ impl fmt::Display for SummaryBody<'_> {
         write!(f, "{} ({}); the largest: ", steps.join(", "), kinds.join(", "))?;
         for named in summary.named.iter().take(IN_SENTENCE_MAX) {
             write_named(named, f)?;
-            f.write_str("; ")?;
+            f.write_str(if named.has_ended() { ", ended; " } else { "; " })?;
         }
-        write!(f, "{READ_AT} has the open alerts")
+        write!(f, "{READ_AT} has the open alerts")?;
+        if closed > 0 { write!(f, ", {READ_AT}?state=closed those that have ended") } else { Ok(()) }
     }
 }
 

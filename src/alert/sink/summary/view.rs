@@ -65,7 +65,7 @@ impl SummaryStepsView {
 
 impl<'a> NamedView<'a> {
     fn of(named: &'a NamedAlert) -> Self {
-        let NamedAlert { notice: _, id, kind, source, state, measured, limit, is_storm } = named;
+        let NamedAlert { notice: _, id, kind, source, state, measured, limit, is_storm, is_new: _ } = named;
         Self {
             id,
             kind: kind.name(),
