@@ -34,8 +34,8 @@ const GATHERS_FOR_MAX: Duration = Duration::from_millis(500);
 /// Openings of a storm are counted for each such time.
 const COUNTED_FOR: Duration = Duration::from_secs(5);
 
-/// Shortest time between two saves of a storm that has more hosts than it names. Its row holds up to 1024 networks, so it
-/// is saved at most once a second, and with each of its notices.
+/// Shortest time between two saves of a storm that has more hosts than it names. Its row holds up to 1024 networks, so
+/// it is saved at most once a second, and with each of its notices.
 const SAVED_EVERY: Duration = Duration::from_secs(1);
 
 /// The kind and the locality of alerts that are counted together.

@@ -106,8 +106,8 @@ impl GivenToken {
         self.checked_for(&[geteuid().as_raw()])
     }
 
-    /// Returns the token, if its file belongs to one of these users, to root, or to an id that an earlier run took since
-    /// there was no user: the start gives that file to the user of the program.
+    /// Returns the token, if its file belongs to one of these users, to root, or to an id that an earlier run took
+    /// since there was no user: the start gives that file to the user of the program.
     ///
     /// # Errors
     /// The file belongs to somebody else.

@@ -81,8 +81,8 @@ pub fn grants() -> Option<&'static Grants> {
 /// Why a folder takes a restart, in words.
 pub const MADE_LATER: &str = "the sandbox allows no folder that is made after the start";
 
-/// Returns true if this process can use the folder after a restart only, although the configuration names it: it was not
-/// there when the process was confined, or it was made anew since.
+/// Returns true if this process can use the folder after a restart only, although the configuration names it: it was
+/// not there when the process was confined, or it was made anew since.
 pub fn needs_restart_for(folder: &Path) -> bool {
     BEGUN.get().is_some_and(|grants| grants.need_restart_for(folder))
 }

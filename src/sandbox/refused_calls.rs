@@ -1,5 +1,10 @@
 //! The system calls that the helper process, and the programs that it runs, may not make; see [`super::helper`].
 
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "requests of ioctl(2) have 32 bits; libc gives them a type of 64"
+)]
+
 use super::system_call::{SystemCall, bits, calls, is};
 
 /// The calls; each condition refuses a call for itself. The filter makes `clone3` unknown here as well.

@@ -90,9 +90,9 @@ impl Pending {
         known.extend(sinks);
     }
 
-    /// Notes that a sink is done with a notice. If the notice waits here, it may be in the database all the same: what is
-    /// kept was submitted again. For a notice that cannot be there nothing has to be removed, so that a flood leaves no
-    /// removals while the disk is full.
+    /// Notes that a sink is done with a notice. If the notice waits here, it may be in the database all the same: what
+    /// is kept was submitted again. For a notice that cannot be there nothing has to be removed, so that a flood
+    /// leaves no removals while the disk is full.
     fn settle(&mut self, notice: u64, sink: String) {
         if let Some((_, sinks)) = self.notices.get_mut(&notice) {
             sinks.remove(&sink);

@@ -79,9 +79,9 @@ pub(crate) fn call<const N: usize>(number: i64, mut arguments: [Argument<'_>; N]
         *word = argument.word();
     }
     let [a, b, c, d, e, f] = words;
-    // SAFETY: syscall(2) reads six words. `are_lent` holds: those that are addresses of this process are of slices, which
-    // `arguments` borrows until the call has returned, where the call expects a buffer of at most that length, and
-    // mutably where it writes. No call in `ALLOWED` changes mappings, closes descriptors or returns twice.
+    // SAFETY: syscall(2) reads six words. `are_lent` holds: those that are addresses of this process are of slices,
+    // which `arguments` borrows until the call has returned, where the call expects a buffer of at most that length,
+    // and mutably where it writes. No call in `ALLOWED` changes mappings, closes descriptors or returns twice.
     Errno::result(unsafe { libc::syscall(number, a, b, c, d, e, f) })
 }
 

@@ -226,8 +226,8 @@ enum Sweep {
     InStorm,
 }
 
-/// Maximum time of a sweep amid a flood. Only the optimised program judges ten thousand hosts and their flood as fast as
-/// a few; the other one, with a tenth of them, has the rest of its time for a busy machine.
+/// Maximum time of a sweep amid a flood. Only the optimised program judges ten thousand hosts and their flood as fast
+/// as a few; the other one, with a tenth of them, has the rest of its time for a busy machine.
 fn in_time_amid_flood(sweep: Sweep) -> Duration {
     match (is_optimised(), sweep) {
         (true, Sweep::Said) => in_time(),

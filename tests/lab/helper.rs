@@ -69,7 +69,8 @@ fn a_helper_that_is_killed_is_said_at_once_and_no_alert_is_lost() {
     });
 }
 
-/// Through the terminal in which root has started the program, the user of the command could type for the shell of root.
+/// Through the terminal in which root has started the program, the user of the command could type for the shell of
+/// root.
 #[test]
 fn the_helper_and_its_commands_have_a_session_without_a_terminal() {
     inside(|| {

@@ -37,8 +37,8 @@ pub(super) struct RateWindow {
 }
 
 impl RateWindow {
-    /// Notes that a delivery is over, of so many notices that count. It begins a window if none is in progress. A window
-    /// whose time is over counts them as well, since what waited at its end is yet to be looked at.
+    /// Notes that a delivery is over, of so many notices that count. It begins a window if none is in progress. A
+    /// window whose time is over counts them as well, since what waited at its end is yet to be looked at.
     pub(super) fn note_done(&mut self, now: Moment, notices: usize) {
         self.began.get_or_insert(now);
         self.used = self.used.saturating_add(u32::try_from(notices).unwrap_or(u32::MAX));

@@ -206,8 +206,8 @@ impl SinkWorker {
         pushed.is_taken
     }
 
-    /// Queues what an earlier process left for the sink, in order. A notice that the sink does not take any more, because
-    /// its options have changed, is settled, so that it does not wait in the outbox for ever.
+    /// Queues what an earlier process left for the sink, in order. A notice that the sink does not take any more,
+    /// because its options have changed, is settled, so that it does not wait in the outbox for ever.
     pub(super) fn queue_again(&mut self, restored: Vec<Arc<QueuedNotice>>) {
         let (taken, refused): (Vec<_>, Vec<_>) = restored.into_iter().partition(|queued| self.takes(queued));
         if !refused.is_empty() {
@@ -346,8 +346,8 @@ impl SinkThread {
             .for_each(|queued| queued.look_up_name(names));
     }
 
-    /// Attempts to deliver the first notices that were given out until an attempt succeeds, the first notice is given up, or it
-    /// is left for the next start. Returns the number of notices that were delivered or given up.
+    /// Attempts to deliver the first notices that were given out until an attempt succeeds, the first notice is given
+    /// up, or it is left for the next start. Returns the number of notices that were delivered or given up.
     fn settle(&mut self) -> usize {
         let mut failures = 0;
         loop {
