@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::check::{check, contact_limit};
 use super::checked::Config;
 use super::error::ConfigError;
-use super::exposed_secrets::{Reader, everybody_reads, hide_file, hide_token};
+use super::exposed_secrets::{ReadingUser, everybody_reads, hide_file, hide_token};
 use super::file::{FILE_BYTES_MAX, RawConfig, Setting, Text};
 use super::key::SettingKey;
 use super::machine::{Machine, MemoryLimit};
@@ -184,7 +184,7 @@ impl ConfigFile {
                 help: missing.help,
             })
         });
-        let reader = Reader::of(&self.config.settings.user, viewer);
+        let reader = ReadingUser::of(&self.config.settings.user, viewer);
         let exposed = self.secrets_for_everybody(reader);
         let problems = exposed.into_iter().chain(problems).chain(self.too_much_memory()).collect();
         let problems = Problems::new(Severity::Warning, &self.name, self.text.clone(), problems);
@@ -240,7 +240,7 @@ impl ConfigFile {
     }
 
     /// Returns a warning for each secret that is in a file that everybody can read.
-    fn secrets_for_everybody(&self, reader: Option<Reader>) -> Vec<Problem> {
+    fn secrets_for_everybody(&self, reader: Option<ReadingUser>) -> Vec<Problem> {
         let Settings { webhook_url, webhook_token_file, .. } = &self.config.settings;
         let address_file = match webhook_url {
             Some(Secret::InFile(path)) => Some(path),
@@ -264,7 +264,7 @@ impl ConfigFile {
     }
 
     /// Returns a warning if the file holds the token of the API and everybody can read the file.
-    fn token_for_everybody(&self, reader: Option<Reader>) -> Option<Problem> {
+    fn token_for_everybody(&self, reader: Option<ReadingUser>) -> Option<Problem> {
         self.config.settings.api_token.as_ref()?;
         everybody_reads(Path::new(&self.name)).then_some(())?;
         Some(Problem {

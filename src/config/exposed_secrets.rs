@@ -11,12 +11,12 @@ use crate::privileges::{UserName, is_dynamic_id};
 
 /// The user and the group that read the files while the program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Reader {
+pub(super) struct ReadingUser {
     uid: u32,
     gid: u32,
 }
 
-impl Reader {
+impl ReadingUser {
     /// Returns who reads the files of a program that is configured to run as `user`. Returns `None` if that is not
     /// known, or if the ids are lent, as those of a unit with `DynamicUser=` are: a file cannot be given to these.
     pub(super) fn of(user: &UserName, viewer: Viewer<'_>) -> Option<Self> {
@@ -31,12 +31,12 @@ impl Reader {
 }
 
 /// Returns what to do about a configuration that holds the token of the API.
-pub(super) fn hide_token(file: &Path, reader: Option<Reader>) -> String {
+pub(super) fn hide_token(file: &Path, reader: Option<ReadingUser>) -> String {
     let own_file = "put a new token into a file of its own (`TrafficAlerted token --file PATH`) and write \
                     `ApiTokenFile: PATH` instead, with the unit by LoadCredential=";
     let file = file.display();
     match reader {
-        Some(Reader { gid, .. }) => format!(
+        Some(ReadingUser { gid, .. }) => format!(
             "{own_file}; or change the token and run `chgrp {gid} {file} && chmod g+r,o= {file}`: the program must \
              still read this file"
         ),
@@ -47,10 +47,10 @@ pub(super) fn hide_token(file: &Path, reader: Option<Reader>) -> String {
 }
 
 /// Returns what to do about a file that holds a secret and nothing else.
-pub(super) fn hide_file(file: &Path, reader: Option<Reader>) -> String {
+pub(super) fn hide_file(file: &Path, reader: Option<ReadingUser>) -> String {
     let file = file.display();
     match reader {
-        Some(Reader { uid, .. }) => {
+        Some(ReadingUser { uid, .. }) => {
             format!("run `chown {uid} {file} && chmod 600 {file}`, change the secret and restart")
         }
         None => format!(
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn no_advice_takes_a_file_away_from_the_program() {
         let file = Path::new("/etc/x.conf");
-        let reader = Some(Reader { uid: 998, gid: 997 });
+        let reader = Some(ReadingUser { uid: 998, gid: 997 });
         let with_group = hide_token(file, reader);
         let (token_file, group) =
             (with_group.find("`ApiTokenFile: PATH`"), with_group.find("`chgrp 997 /etc/x.conf "));
@@ -86,9 +86,9 @@ mod tests {
 
     #[test]
     fn lent_ids_are_given_no_file() {
-        let reader = |id| Reader::of(&UserName::Id(id), Viewer::Operator);
+        let reader = |id| ReadingUser::of(&UserName::Id(id), Viewer::Operator);
         assert!(reader(1).is_some());
         assert_eq!((reader(61_185), reader(65_519)), (None, None));
-        assert_eq!(Reader::of(&UserName::Name("no.such-user".to_owned()), Viewer::Operator), None);
+        assert_eq!(ReadingUser::of(&UserName::Name("no.such-user".to_owned()), Viewer::Operator), None);
     }
 }

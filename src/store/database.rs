@@ -11,7 +11,7 @@ use tracing::warn;
 use super::connection::{check_pages, connect, copy_wal, read_at_rest, set_up};
 use super::error::{StoreError, StoreFault};
 use super::files::{DatabaseFiles, FileId, FileStamp, SHM};
-use super::folder::{DATABASE, JOURNAL, WAL, beside, open_own};
+use super::folder::{DATABASE, JOURNAL, WAL, beside, explain, open_own};
 use super::pending::Pending;
 use super::read;
 use super::rows::Restored;
@@ -79,7 +79,7 @@ impl Database {
                 restored
             }
             Err(fault) => {
-                let why = super::writer::explain(&fault, folder);
+                let why = explain(&fault, folder);
                 warn!(
                     "the state in {} cannot be read: {why}; starting without it: what is to be kept stays in memory, \
                      and a restart forgets it until that works",

@@ -6,9 +6,10 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::error::StoreError;
+use super::error::{StoreError, StoreFault};
 use super::holder::{LockHolder, holder};
 use super::schema;
+use crate::sandbox;
 
 /// What SQLite appends to the name of the database for its WAL.
 pub(super) const WAL: &str = "-wal";
@@ -277,4 +278,11 @@ pub fn beside(path: &Path, extension: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(extension);
     PathBuf::from(name)
+}
+/// Returns in words what failed and what can be done about it.
+pub(super) fn explain(fault: &StoreFault, directory: &Path) -> String {
+    match sandbox::needs_restart_for(directory) {
+        true => format!("{fault}; make the folder if it is missing, and restart: {}", sandbox::MADE_LATER),
+        false => fault.explain(),
+    }
 }

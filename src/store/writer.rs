@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::database::Database;
 use super::error::{StoreError, StoreFault};
-use super::folder::{self, FolderLock};
+use super::folder::{self, FolderLock, explain};
 use super::pending::Pending;
 use super::rows::Changes;
 use crate::sandbox::{self, ThreadKind};
@@ -425,14 +425,6 @@ impl Thread {
             ),
             Ok(()) | Err(_) => {}
         }
-    }
-}
-
-/// Returns in words what failed and what can be done about it.
-pub(super) fn explain(fault: &StoreFault, directory: &Path) -> String {
-    match sandbox::needs_restart_for(directory) {
-        true => format!("{fault}; make the folder if it is missing, and restart: {}", sandbox::MADE_LATER),
-        false => fault.explain(),
     }
 }
 

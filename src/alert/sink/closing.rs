@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 use super::counters::{AtomicCounts, Counts, SinkName};
 use super::queue::NoticeQueue;
 use super::shutdown::Shutdown;
-use super::worker::SinkSetup;
 
-/// A sink whose queue is closed and whose last attempts are under way.
+/// A sink whose queue is closed and whose last attempts are under way; `T` is what may replace the sink.
 #[derive(Debug)]
-pub(super) struct Closing {
+pub(super) struct Closing<T> {
     pub(super) name: SinkName,
-    pub(super) queue: Arc<NoticeQueue<SinkSetup>>,
+    pub(super) queue: Arc<NoticeQueue<T>>,
     pub(super) counters: Arc<AtomicCounts>,
     pub(super) before: Counts,
     /// True if what waits is delivered after the next start.
@@ -45,7 +44,7 @@ pub(super) enum WaitOver {
     Hurry,
 }
 
-impl Closing {
+impl<T> Closing<T> {
     /// Returns what ends [`wait`](Self::wait) early if [`WaitOver::Hurry`] is sent.
     pub(super) fn hurry(&self) -> Sender<WaitOver> {
         self.end.sender.clone()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::time::Moment;
 
-use super::worker::REMOTE_QUEUE_MAX;
+use super::waiting::REMOTE_QUEUE_MAX;
 
 /// Maximum number of notices a minute: half of the queue of a sink.
 #[allow(clippy::cast_possible_truncation, reason = "a queue is short")]

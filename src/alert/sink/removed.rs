@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::closing::{Closing, WaitOver};
 use super::counters::{Counts, SinkName};
-use super::worker::SinkWorker;
+use super::worker::{SinkSetup, SinkWorker};
 
 /// What a sink has counted until its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct ShutdownTimeouts {
 /// then is given up.
 #[derive(Debug)]
 pub struct RemovedSinks {
-    closing: Vec<Closing>,
+    closing: Vec<Closing<SinkSetup>>,
 }
 
 impl RemovedSinks {

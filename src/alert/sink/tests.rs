@@ -15,7 +15,8 @@ use crate::time::UnixNanos;
 
 use super::log::{LOCAL_QUEUE_MAX, LogSink};
 use super::shutdown::Shutdown;
-use super::worker::{Failure, QueuedNotice, REMOTE_QUEUE_MAX, Sink};
+use super::waiting::REMOTE_QUEUE_MAX;
+use super::worker::{Failure, QueuedNotice, Sink};
 use super::*;
 
 const TIMEOUTS: ShutdownTimeouts =

@@ -21,15 +21,18 @@ use crate::time::Moment;
 
 use super::queued_notice::{QueuedContent, QueuedNotice};
 
+/// Maximum number of notices that wait for a sink that is reached through a network or a program.
+pub(super) const REMOTE_QUEUE_MAX: usize = 1000;
+
 /// How much a notice matters when the queue is full; the least is shed first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
+enum Precedence {
     Later,
     Confirmation,
     Opening,
 }
 
-impl Rank {
+impl Precedence {
     const ALL: [Self; 3] = [Self::Later, Self::Confirmation, Self::Opening];
 
     fn of(queued: &QueuedNotice) -> Self {
@@ -48,7 +51,7 @@ impl Rank {
 pub(super) struct Waiting {
     max: usize,
     notices: BTreeMap<u64, Arc<QueuedNotice>>,
-    by_rank: [BTreeSet<u64>; Rank::ALL.len()],
+    by_rank: [BTreeSet<u64>; Precedence::ALL.len()],
     /// Numbers of the openings and confirmations that may be given out before growths and ends.
     first: BTreeSet<u64>,
     /// Ids of the alerts of the other notices that wait, and how many of each. Whatever follows them waits behind them.
@@ -102,7 +105,7 @@ impl Waiting {
 
     /// Adds a notice. Returns the one that was shed: none, it, or another.
     pub(super) fn push(&mut self, queued: Arc<QueuedNotice>) -> Option<Arc<QueuedNotice>> {
-        let rank = Rank::of(&queued);
+        let rank = Precedence::of(&queued);
         let id = queued.alert_id();
         if self.is_unheard_end(&queued) {
             self.unheard.remove(id);
@@ -110,14 +113,14 @@ impl Waiting {
         }
         let mut shed = None;
         if self.is_full() {
-            let least = Rank::ALL.into_iter().find(|rank| !self.by_rank[*rank as usize].is_empty());
+            let least = Precedence::ALL.into_iter().find(|rank| !self.by_rank[*rank as usize].is_empty());
             match least {
-                Some(least) if least <= rank && least < Rank::Opening => {
+                Some(least) if least <= rank && least < Precedence::Opening => {
                     let oldest = self.by_rank[least as usize].first().copied();
                     shed = oldest.and_then(|number| self.remove(number));
                 }
                 _ => {
-                    if rank == Rank::Opening && self.unheard.len() < UNHEARD_MAX {
+                    if rank == Precedence::Opening && self.unheard.len() < UNHEARD_MAX {
                         self.unheard.insert(id.to_owned());
                     }
                     return Some(queued);
@@ -136,11 +139,11 @@ impl Waiting {
 
     /// Adds a notice for which there is room.
     pub(super) fn insert(&mut self, queued: Arc<QueuedNotice>) {
-        let rank = Rank::of(&queued);
+        let rank = Precedence::of(&queued);
         let id = queued.alert_id();
         self.unheard.remove(id);
         self.by_rank[rank as usize].insert(queued.number);
-        if rank > Rank::Later && !self.behind.contains_key(id) {
+        if rank > Precedence::Later && !self.behind.contains_key(id) {
             self.first.insert(queued.number);
         } else {
             *self.behind.entry(id.to_owned()).or_default() += 1;
@@ -190,7 +193,7 @@ impl Waiting {
 
     fn remove(&mut self, number: u64) -> Option<Arc<QueuedNotice>> {
         let queued = self.notices.remove(&number)?;
-        self.by_rank[Rank::of(&queued) as usize].remove(&number);
+        self.by_rank[Precedence::of(&queued) as usize].remove(&number);
         if !self.first.remove(&number)
             && let Some(count) = self.behind.get_mut(queued.alert_id())
         {

@@ -36,6 +36,7 @@ use super::retry::Retry;
 use super::shutdown::Shutdown;
 use super::sink_log::{LOSS_LOG_INTERVAL, SinkLog};
 use super::summary_maker::{LastNotice, SummaryMaker};
+use super::waiting::REMOTE_QUEUE_MAX;
 
 /// A receiver of notices, served by a thread of its own.
 pub(super) trait Sink: Send {
@@ -85,9 +86,6 @@ pub(super) trait Sink: Send {
     /// No notice of the batch was delivered.
     fn deliver(&mut self, batch: &[Arc<QueuedNotice>], shutdown: &Shutdown) -> Result<usize, Failure>;
 }
-
-/// Maximum number of notices that wait for a sink that is reached through a network or a program.
-pub(super) const REMOTE_QUEUE_MAX: usize = 1000;
 
 /// A sink and what its thread looks up for it.
 pub(super) struct SinkSetup {
@@ -258,7 +256,7 @@ impl SinkWorker {
 
     /// Closes the queue. The thread makes one attempt to deliver each notice that waits. If the sink is removed, what
     /// it cannot deliver then is given up, otherwise the outbox keeps it if there is one.
-    pub(super) fn close(self, is_removed: bool) -> Closing {
+    pub(super) fn close(self, is_removed: bool) -> Closing<SinkSetup> {
         let Self { name, queue, counters, before, outbox, shutdown, end, .. } = self;
         // Release: pairs with the load of the thread after it has found the queue closed.
         self.is_removed.store(is_removed, Ordering::Release);
