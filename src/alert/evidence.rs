@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::detect::ScanEvidence;
-use crate::flow::{KernelCounts, PeerBytes};
+use crate::flow::{KernelCounts, Outcomes, PeerBytes};
 use crate::time::Moment;
 
 /// What an alert shows about its host beside the measured value.
@@ -43,7 +43,10 @@ pub(super) fn is_as_much(scan: &ScanEvidence, before: &ScanEvidence) -> bool {
     let amounts = |scan: &ScanEvidence| {
         let examined = scan.outcomes.total();
         let hosts: u32 = scan.ports.iter().map(|port| port.outcomes.total()).sum();
-        [scan.contacted, examined, examined - scan.outcomes.unseen, hosts + scan.ports_at_one_host]
+        let Outcomes { unseen, early, .. } = scan.outcomes;
+        // Whether the answer to an early contact would be seen is not known yet.
+        let visible = examined - unseen - early;
+        [scan.contacted, examined, visible, hosts + scan.ports_at_one_host]
     };
     let is_about = |(now, before): (u32, u32)| u64::from(now) * 4 >= u64::from(before) * 3;
     scan.confidence >= before.confidence && amounts(scan).into_iter().zip(amounts(before)).all(is_about)

@@ -831,6 +831,35 @@ fn the_notice_at_the_end_of_a_mute_shows_value_and_evidence_of_one_moment() {
     }
 }
 
+/// The answers to the contacts of the opening do not pass here, which shows only after their time.
+#[test]
+fn evidence_of_early_contacts_is_replaced_by_what_became_of_them() {
+    let scan = |outcomes: Outcomes, role: ScanRole, confidence: Confidence| ScanEvidence {
+        role,
+        class: None,
+        confidence,
+        contacted: 30,
+        outcomes,
+        answers_visible: false,
+        ports: Vec::new(),
+        ports_at_one_host: 28,
+        targets: Vec::new(),
+        pace: Pace::default(),
+        why: String::new(),
+    };
+    let opening = scan(Outcomes { early: 30, ..Outcomes::default() }, ScanRole::Client, Confidence::Low);
+    let later = scan(Outcomes { unseen: 30, ..Outcomes::default() }, ScanRole::Scanner, Confidence::Medium);
+    let evidence = |scan: ScanEvidence| move |_| Evidence { scan: Some(scan.clone()), ..Evidence::default() };
+    let mut ledger = ledger();
+    let at = |second: u64| (Moment(second * SECOND), UnixNanos(second * SECOND));
+    let next = finding(1, AlertKind::ScanningPort, 30);
+    let (now, wall_clock) = at(1001);
+    ledger.apply(&next, now, wall_clock, evidence(opening));
+    let (now, wall_clock) = at(1030);
+    ledger.apply(&next, now, wall_clock, evidence(later.clone()));
+    assert_eq!(ledger.open().next().and_then(|alert| alert.scan.clone()), Some(later));
+}
+
 /// The contacts of the opening have expired, and what is left of them proves less.
 #[test]
 fn evidence_of_a_scan_is_replaced_only_by_about_as_much() {
