@@ -51,7 +51,7 @@ pub(super) struct Opening {
     pub(super) port: Option<(u8, u16)>,
     /// The limit that it exceeds.
     pub(super) limit: u64,
-    /// Its value; see [`excess`].
+    /// Its value; see [`excess`](super::storms::excess).
     pub(super) excess: u64,
     pub(super) is_possible: bool,
 }
@@ -97,7 +97,7 @@ pub(super) struct OpenStorm {
     /// Number of openings, each with the time of the first of them; the latest last.
     joined: VecDeque<(At, u64)>,
     last_joined: At,
-    /// The sum of the [`excess`] of its open alerts.
+    /// The sum of the [`excess`](super::storms::excess) of its open alerts.
     pub(super) excess: u64,
     /// Number of hosts when its opening was notified, and the number of multiples of them that were notified.
     hosts_at_opening: u64,

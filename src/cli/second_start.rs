@@ -1,5 +1,5 @@
 //! The second start of the program, without capabilities, where it cannot give them up: see
-//! [`privileges`](traffic_alerted::privileges).
+//! [`traffic_alerted::privileges`].
 
 use anyhow::Context;
 use traffic_alerted::capture::PacketSockets;

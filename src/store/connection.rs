@@ -65,7 +65,7 @@ fn distrust(connection: &Connection) -> Result<(), StoreFault> {
 
 /// Reads a database to which nobody can write, with its WAL. The index of the WAL is in memory then, which takes an
 /// exclusive lock, and a file that is open for reading only cannot have one; so this VFS has no locks
-/// (https://www.sqlite.org/vfs.html, 2.1).
+/// (<https://www.sqlite.org/vfs.html>, 2.1).
 pub(super) fn read_at_rest(path: &Path) -> Result<Restored, StoreFault> {
     let metadata = fs::symlink_metadata(path)?;
     if !metadata.is_file() || metadata.len() > FILE_BYTES_MAX {

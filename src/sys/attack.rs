@@ -71,9 +71,11 @@ impl<'a> From<&'a mut [u8]> for Argument<'a> {
 /// The call is not in the table, or its arguments are not as the table requires them. The attacker would break its own
 /// process then.
 pub(crate) fn call<const N: usize>(number: i64, mut arguments: [Argument<'_>; N]) -> Result<i64, Errno> {
-    let rules = ALLOWED.iter().find(|(allowed, _)| *allowed == number).map(|(_, rules)| *rules);
-    let rules = rules.unwrap_or_else(|| panic!("call {number} is not in the table"));
-    assert!(N <= 6 && are_lent(&arguments, rules), "call {number} would reach beyond what is lent to it");
+    let is_allowed = ALLOWED.iter().any(|(allowed, rules)| *allowed == number && are_lent(&arguments, rules));
+    assert!(
+        N <= 6 && is_allowed,
+        "call {number} is not in the table, or would reach beyond what is lent to it"
+    );
     let mut words = [0; 6];
     for (word, argument) in words.iter_mut().zip(&mut arguments) {
         *word = argument.word();
@@ -172,15 +174,21 @@ const ALLOWED: &[(i64, &[Rule])] = {
         // Files and descriptors.
         (libc::SYS_read, &[Writes(1, Of(2))]),
         (libc::SYS_write, &[Reads(1, Of(2))]),
+        (libc::SYS_openat, &[Text(1)]),
         (libc::SYS_openat2, &[Text(1), Reads(2, Of(3))]),
         (libc::SYS_mknodat, &[Text(1)]),
         (libc::SYS_truncate, &[Text(0)]),
+        (libc::SYS_fchmod, &[]),
         (libc::SYS_fchmodat, &[Text(1)]),
         (libc::SYS_chdir, &[Text(0)]),
         (libc::SYS_chroot, &[Text(0)]),
         // `MAX_HANDLE_SZ` behind two numbers of 32 bits.
         (libc::SYS_open_by_handle_at, &[Reads(1, Max(8 + 128))]),
         (libc::SYS_memfd_create, &[Text(0)]),
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_open, &[Text(0)]),
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_creat, &[Text(0)]),
         (libc::SYS_splice, &[]),
         (libc::SYS_sendfile, &[]),
         // Sockets.
@@ -191,7 +199,12 @@ const ALLOWED: &[(i64, &[Rule])] = {
         (libc::SYS_sendto, &[Reads(1, Of(2)), Reads(4, Of(5))]),
         (libc::SYS_setsockopt, &[Reads(3, Of(4))]),
         // `struct ifreq`.
-        (libc::SYS_ioctl, &[Is(1, libc::SIOCSIFFLAGS as i64), Reads(2, Max(40))]),
+        (libc::SYS_ioctl, &[Is(1, libc::SIOCSIFFLAGS.cast_signed()), Reads(2, Max(40))]),
+        // One character, or the number of a request and what it asks for.
+        (libc::SYS_ioctl, &[Is(1, libc::TIOCSTI.cast_signed()), Text(2)]),
+        (libc::SYS_ioctl, &[Is(1, libc::TIOCLINUX.cast_signed()), Text(2)]),
+        // A number that is taken as it is.
+        (libc::SYS_ioctl, &[Is(1, libc::TIOCSCTTY.cast_signed()), Text(2)]),
         // Rings of io_uring; `struct io_uring_params`.
         (libc::SYS_io_uring_setup, &[Writes(1, Max(120))]),
         (libc::SYS_io_uring_enter, &[]),
