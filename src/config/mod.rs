@@ -60,7 +60,8 @@ mod value_error;
 mod values;
 
 pub use checked::Config;
-pub use config_file::{ConfigFile, Warnings};
+pub use config_file::ConfigFile;
+pub use config_file::warnings::Warnings;
 pub use error::ConfigError;
 pub use missing_files::Viewer;
 pub use problem::Problems;
