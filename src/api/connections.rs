@@ -3,7 +3,7 @@
 //! A user of this host, or a remote address, has at most a share of all places. When all are taken, a client of
 //! somebody with fewer gets the place of whoever has most: of his connections the one that has waited the longest for
 //! its client. Many users with one connection each do not keep out others either: one that has waited for longer than
-//! [`PATIENCE`] gives way to whoever has fewer. Those who may make changes at the Unix socket come before everybody
+//! [`SLOW_AFTER`] gives way to whoever has fewer. Those who may make changes at the Unix socket come before everybody
 //! else, and other users of this host before remote addresses.
 //!
 //! On loopback all clients have one address, so their users are told apart
@@ -113,7 +113,7 @@ impl Connections {
             return table.longest_waiting(is_first);
         }
         table.longest_waiting(|open| {
-            let is_slow = now.saturating_duration_since(open.since) > PATIENCE;
+            let is_slow = now.saturating_duration_since(open.since) > SLOW_AFTER;
             is_slow && open.rank <= rank && table.count(open.holder) > own
         })
     }
@@ -153,7 +153,7 @@ impl Drop for ConnectionPermit {
 
 /// How long a connection may wait for its client, or for an answer, before it gives way to one of a holder with fewer,
 /// if all places are taken. A request of a client that means it, and its answer, take far less.
-const PATIENCE: Duration = Duration::from_secs(1);
+const SLOW_AFTER: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
